@@ -1,0 +1,1 @@
+//! Pseudonyms and the free-text scrubber.
