@@ -33,12 +33,7 @@ impl Delivery {
     /// The headers a verdict depends on.
     #[must_use]
     pub fn contract_headers(&self) -> Headers<'_> {
-        let origin = match self.header(headers::ORIGIN) {
-            Some("import") => Origin::Import,
-            Some("retry") => Origin::Retry,
-            Some("demo") => Origin::Demo,
-            _ => Origin::Live,
-        };
+        let origin = self.header(headers::ORIGIN).map(Origin::parse).unwrap_or_default();
         Headers { msg_id: self.header(headers::MSG_ID), origin }
     }
 

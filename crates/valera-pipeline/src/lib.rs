@@ -11,6 +11,7 @@ pub mod health;
 pub mod persister;
 pub mod probe;
 pub mod rollups;
+pub mod service;
 pub mod store;
 pub mod supervise;
 pub mod topology;

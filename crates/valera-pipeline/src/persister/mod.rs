@@ -14,7 +14,7 @@ use crate::{
     store::{self, Calendar, Failure, Partitions, letters, letters::Letter, raw},
 };
 use std::{collections::HashMap, sync::Arc};
-use tracing::{info, warn};
+use tracing::warn;
 use uuid::Uuid;
 use valera_events::{Keys, Reason, ReasonCode};
 
@@ -180,10 +180,7 @@ impl Handler for Persister {
             Ok(outcomes) => Ok(outcomes),
             Err(failure) => {
                 self.writer.forget();
-                if matches!(failure, Failure::NoPartition) {
-                    info!("a partition is gone; reading the horizon again");
-                    self.partitions.forget();
-                }
+                self.partitions.forget();
                 Err(failure.into())
             }
         }

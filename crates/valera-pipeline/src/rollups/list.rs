@@ -3,8 +3,14 @@
 //! A new rollup is a file and its line here, and the migration that makes its table. The folds run in this order:
 //! `chat_days` leaves the change of the funnels behind that the funnels then add up. It does not run anything.
 
-/// To be run once a connection: the temporary tables of a batch, and the plans that suit small folds into large tables.
-pub(super) const SESSION: &str = include_str!("sql/batch.sql");
+/// To be run once a connection: the temporary tables of a batch, and plans that look rows up by key. The plans that
+/// Postgres prefers scan each target table whole and grow with history.
+pub(super) const SESSION: &str = concat!(
+    include_str!("sql/batch.sql"),
+    "SET enable_hashjoin = off;
+    SET enable_mergejoin = off;
+    SET enable_seqscan = off;"
+);
 
 pub(super) const COPY_BATCH: &str = "
     COPY batch (hour, day, event_name, platform, model_used, bin, service_name, error_class, context, events, slow,
@@ -61,7 +67,7 @@ impl Rollup {
         self.names("-- key:")
     }
 
-    /// The columns that a recount is compared in, the key among them.
+    /// The columns beside the key that a recount is compared in.
     pub fn columns(&self) -> impl Iterator<Item = &'static str> {
         self.names("-- columns:")
     }
@@ -88,9 +94,8 @@ mod tests {
     #[test]
     fn every_file_has_a_key_columns_and_a_recount() {
         for rollup in ALL {
-            let columns: Vec<_> = rollup.columns().collect();
             assert!(rollup.key().next().is_some(), "{}: no key", rollup.name);
-            assert!(rollup.key().all(|key| columns.contains(&key)), "{}: a key is not among the columns", rollup.name);
+            assert!(rollup.columns().next().is_some(), "{}: no columns", rollup.name);
             assert!(rollup.recount().contains("recounted"), "{}: no recount", rollup.name);
         }
     }

@@ -16,7 +16,6 @@ use crate::{
     probe::{Point, Probe},
     store::{self, Calendar, Failure, Partitions, copy, inbox},
 };
-use anyhow::anyhow;
 use batch::Grouped;
 use sqlx::PgConnection;
 use std::{
@@ -139,12 +138,11 @@ impl Handler for Rollups {
             Ok(outcomes) => Ok(outcomes),
             Err(failure) => {
                 self.writer.forget();
-                match failure {
-                    Failure::NoPartition => self.partitions.forget(),
-                    Failure::LockTimeout => inbox::end_holder(self.writer.connection().await?).await?,
-                    _ => {}
+                self.partitions.forget();
+                if matches!(failure, Failure::LockTimeout) {
+                    inbox::end_holder(self.writer.connection().await?).await?;
                 }
-                Err(Ours(anyhow!(failure)))
+                Err(failure.into())
             }
         }
     }
