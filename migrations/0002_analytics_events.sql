@@ -64,7 +64,8 @@ END;
 
 COMMENT ON FUNCTION valera_has_partition(regclass, name) IS 'Подключён ли раздел с таким именем';
 
--- Makes the partition for the UTC month that `month` falls in: true when made, false when it was there already.
+-- Makes the partition for the UTC month that `month` falls in: true when made, false when it was there already; a month
+-- that is missing and wholly below the horizon is refused.
 -- Created apart and then attached, because CREATE … PARTITION OF locks the parent against everything and ATTACH only
 -- against other DDL, so writers go on. The new table is empty: no CHECK is needed to spare ATTACH a scan.
 -- Call it in READ COMMITTED: a snapshot older than the lock would not see the partition another session just made.
@@ -80,14 +81,6 @@ DECLARE
     child name;
     horizon timestamptz;
 BEGIN
-    SELECT s.horizon
-    INTO STRICT horizon
-    FROM settings s;
-    IF ends AT TIME ZONE 'UTC' <= horizon THEN
-        RAISE EXCEPTION 'month % lies below the horizon %', to_char(starts, 'YYYY-MM'), horizon
-            USING ERRCODE = 'invalid_parameter_value';
-    END IF;
-
     SELECT n.nspname, c.relname || to_char(starts, '"_y"YYYY"m"MM')
     INTO STRICT schema_name, child
     FROM pg_class c
@@ -101,6 +94,20 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('valera_attach_month'), parent::oid::integer);
     IF valera_has_partition(parent, child) THEN
         RETURN false;
+    END IF;
+
+    -- FOR SHARE: retention moves the horizon before it drops, so what it drops cannot come back in between.
+    SELECT s.horizon
+    INTO horizon
+    FROM settings s
+    FOR SHARE;
+    IF horizon IS NULL THEN
+        RAISE EXCEPTION 'the settings are empty: migrate writes them'
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    IF ends AT TIME ZONE 'UTC' <= horizon THEN
+        RAISE EXCEPTION 'month % lies below the horizon % UTC', to_char(starts, 'YYYY-MM'), horizon AT TIME ZONE 'UTC'
+            USING ERRCODE = 'invalid_parameter_value';
     END IF;
 
     EXECUTE format('CREATE TABLE %I.%I (LIKE %s INCLUDING ALL)', schema_name, child, parent);
