@@ -5,7 +5,7 @@
 
 use clap::Parser;
 use std::process::ExitCode;
-use valera_analytics::{cli::Cli, config, terminal};
+use valera_analytics::{cli::Cli, config, output};
 
 fn main() -> ExitCode {
     config::prepare();
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {
-            terminal::complain(&cause);
+            output::complain(&cause);
             ExitCode::FAILURE
         }
     }

@@ -1,6 +1,6 @@
 //! `completions`: a shell's completion script on standard output.
 
-use crate::{cli::Cli, terminal};
+use crate::{cli::Cli, output};
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
@@ -14,6 +14,6 @@ impl Completions {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "valera-analytics", &mut script);
-        Ok(terminal::print(&String::from_utf8_lossy(&script))?)
+        output::print(&String::from_utf8_lossy(&script))
     }
 }

@@ -1,8 +1,8 @@
 //! `funnel`: how many dialogs become bookings, by local day, from the rollups.
 
-use super::output::OutputArgs;
 use crate::{
     config::DatabaseArgs,
+    output::OutputArgs,
     report::{self, FunnelDay},
 };
 use anyhow::ensure;

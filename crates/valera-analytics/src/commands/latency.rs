@@ -1,8 +1,8 @@
 //! `latency`: how fast the assistant answered, by hour, day or over a period, and by model, from the rollups.
 
-use super::output::OutputArgs;
 use crate::{
     config::DatabaseArgs,
+    output::OutputArgs,
     report::{self, LatencyRow},
 };
 use chrono::{TimeDelta, Utc};

@@ -2,7 +2,7 @@
 
 use crate::{
     config::{ContentKeyArgs, DatabaseArgs, ZoneArgs},
-    terminal,
+    output,
 };
 use clap::Args;
 use valera_pipeline::store::migrate;
@@ -23,7 +23,6 @@ impl Migrate {
         let key = self.content_key.load()?;
         let settings =
             migrate::migrate(&self.database.database_url, self.zone.time_zone.as_deref(), &key).await?;
-        terminal::print(&format!("migrated; days are cut in {}\n", settings.time_zone))?;
-        Ok(())
+        output::print(&format!("migrated; days are cut in {}\n", settings.time_zone))
     }
 }

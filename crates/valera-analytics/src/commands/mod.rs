@@ -12,6 +12,4 @@ pub mod topology;
 pub mod track;
 pub mod up;
 
-mod local;
-mod output;
 mod stop;
