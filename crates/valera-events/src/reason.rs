@@ -4,6 +4,8 @@
 //!
 //! It does not carry values: `expected` names types and lengths only, since a value may be personal.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::json::Path;
@@ -97,6 +99,16 @@ impl Reason {
             reason,
             path: path.to_string(),
             expected,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { reason, path, expected } = self;
+        match path.as_str() {
+            "" => write!(f, "{}: expected {expected}", reason.as_str()),
+            path => write!(f, "{} at {path}: expected {expected}", reason.as_str()),
         }
     }
 }
