@@ -75,7 +75,7 @@ impl<'a> Event<'a> {
     pub fn write_properties(&self, out: &mut Vec<u8>) {
         json::write_object(&self.properties, out, |name, node, out| match node {
             Node::String(text) if self.kind(name) == Some(PropertyKind::Decimal) => {
-                out.extend_from_slice(text.as_bytes())
+                out.extend_from_slice(text.as_bytes());
             }
             node => node.write(out),
         });

@@ -32,7 +32,7 @@ pub(crate) fn pseudonymise(
         match declared {
             Some(Sensitivity::Plain) => {}
             Some(Sensitivity::Personal) => {
-                treat_personal(node, &key.to_ascii_lowercase(), kind_of(key), keys)
+                treat_personal(node, &key.to_ascii_lowercase(), kind_of(key), keys);
             }
             Some(Sensitivity::FreeText) | None => treat_member(key, node, keys),
         }

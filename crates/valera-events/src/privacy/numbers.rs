@@ -119,7 +119,7 @@ fn luhn(groups: &[Group<'_>]) -> bool {
             }
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// The length of a phone number: international after `+` or 00, or Russian with or without 7 or 8 before it.
