@@ -8,11 +8,7 @@ pub(crate) fn received_at() -> DateTime<Utc> {
 }
 
 pub(crate) fn arrival() -> Arrival<'static> {
-    Arrival {
-        stream: "ANALYTICS",
-        sequence: 7,
-        received_at: received_at(),
-    }
+    Arrival { stream: "ANALYTICS", sequence: 7, received_at: received_at() }
 }
 
 pub(crate) fn content_key() -> ContentKey {
