@@ -95,11 +95,7 @@ pub struct Reason {
 impl Reason {
     /// A reason at a path.
     pub fn new(reason: ReasonCode, path: &Path<'_>, expected: String) -> Self {
-        Self {
-            reason,
-            path: path.to_string(),
-            expected,
-        }
+        Self { reason, path: path.to_string(), expected }
     }
 }
 
@@ -122,12 +118,7 @@ pub(crate) struct Reasons(Vec<Reason>);
 
 impl Reasons {
     /// Adds a fault; `expected` is only spelled when there is room for it.
-    pub(crate) fn push(
-        &mut self,
-        reason: ReasonCode,
-        path: &Path<'_>,
-        expected: impl FnOnce() -> String,
-    ) {
+    pub(crate) fn push(&mut self, reason: ReasonCode, path: &Path<'_>, expected: impl FnOnce() -> String) {
         if self.0.len() < MAX_REASONS {
             self.add(Reason::new(reason, path, expected()));
         }
