@@ -1,5 +1,11 @@
-//! The program's library side: what its commands and the system's tests share.
+//! The program's library side: what its commands share and tests call without a process.
 //!
-//! It does not decide what an event is (`valera-events`) or what becomes of one (`valera-pipeline`).
+//! Commands stay thin because what they say (`report`), how it looks (`terminal`), what the demo's bot does
+//! (`simulation`) and what it runs on (`embedded`) stand here.
+//!
+//! It does not parse arguments or print, and only `embedded` starts anything or looks at the machine.
 
 pub mod embedded;
+pub mod report;
+pub mod simulation;
+pub mod terminal;

@@ -1,45 +1,123 @@
 //! An accepted event, and what is still known of a rejected one.
+//!
+//! An event borrows the message it was read from: a consumer judges tens of thousands a second, and most of their text goes
+//! into the table as it came.
+//!
+//! It does not come into being but by `check`, in the product.
+
 use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
-use crate::{catalogue::EventSpec, headers::Origin, json::Node, keys::{ContentHash, ContentKey, PseudonymKeys}, reason::Reason};
+
+use crate::catalogue::{EventSpec, PropertyKind};
+use crate::headers::Origin;
+use crate::json::{self, Members, Node};
+use crate::keys::{ContentHash, ContentKey, PseudonymKeys};
+use crate::reason::Reason;
+use crate::{content, id, privacy};
 
 /// Where and when JetStream received the message: what a derived id hangs on when the message names no id of its own.
 #[derive(Debug, Clone, Copy)]
-pub struct Arrival<'a> { pub stream: &'a str, pub sequence: u64, pub received_at: DateTime<Utc> }
+pub struct Arrival<'a> {
+    /// Name of the stream.
+    pub stream: &'a str,
+    /// Sequence in it.
+    pub sequence: u64,
+    /// The server's time, with its nanoseconds.
+    pub received_at: DateTime<Utc>,
+}
 
 /// An event that `check` accepted. Borrows the body where it can.
 #[derive(Debug, Clone)]
 pub struct Event<'a> {
     /// As sent in the body; [`Event::event_id`] derives one where it is absent.
     pub sent_id: Option<Uuid>,
+    /// The token in the subject.
     pub name: &'a str,
     /// `None` for a name outside the catalogue.
     pub spec: Option<&'static EventSpec>,
+    /// The Telegram chat.
     pub chat_id: i64,
     /// Whole microseconds.
     pub occurred_at: DateTime<Utc>,
+    /// As sent; the persister derives one where it is absent.
     pub session_id: Option<Cow<'a, str>>,
+    /// As sent, else `telegram`.
     pub platform: Cow<'a, str>,
     /// Top-level members as sent, in order; decimals that came as strings are still strings here.
-    pub properties: Vec<(Cow<'a, str>, Node<'a>)>,
+    pub properties: Members<'a>,
+    /// `Nats-Msg-Id`.
     pub msg_id: Option<&'a str>,
+    /// `Valera-Origin`.
     pub origin: Origin,
 }
 
 impl<'a> Event<'a> {
-    pub fn event_id(&self, arrival: &Arrival<'_>) -> Uuid { let _ = arrival; self.sent_id.unwrap_or_default() }
-    pub fn content_hash(&self, key: &ContentKey) -> ContentHash { let _ = key; [0; 16] }
+    /// The id in the body, else one derived from the time and `Nats-Msg-Id` or the arrival.
+    pub fn event_id(&self, arrival: &Arrival<'_>) -> Uuid {
+        self.sent_id
+            .unwrap_or_else(|| id::derive(self.occurred_at, self.msg_id, arrival))
+    }
+
+    /// What tells two events of one id apart: everything but the id. Taken before [`Event::pseudonymise`], since pseudonyms
+    /// change with their key.
+    pub fn content_hash(&self, key: &ContentKey) -> ContentHash {
+        key.content_hash(&content::encode(self))
+    }
+
     /// Replaces personal values by pseudonyms and scrubs free text, in place. Idempotent.
-    pub fn pseudonymise(&mut self, keys: &PseudonymKeys) { let _ = keys; }
-    /// The properties as the JSON text that is stored: decimals as numbers.
-    pub fn write_properties(&self, out: &mut Vec<u8>) { out.extend_from_slice(b"{}") }
+    pub fn pseudonymise(&mut self, keys: &PseudonymKeys) {
+        privacy::pseudonymise(&mut self.properties, self.spec, keys);
+    }
+
+    /// Appends the properties as the JSON text that is stored: decimals as numbers, all else as sent.
+    pub fn write_properties(&self, out: &mut Vec<u8>) {
+        json::write_object(&self.properties, out, |name, node, out| match node {
+            Node::String(text) if self.kind(name) == Some(PropertyKind::Decimal) => {
+                out.extend_from_slice(text.as_bytes())
+            }
+            node => node.write(out),
+        });
+    }
+
     /// A declared text property as rollups key it; `None` when absent or null.
-    pub fn text(&self, property: &str) -> Option<&str> { let _ = property; None }
-    /// A declared integer property.
-    pub fn integer(&self, property: &str) -> Option<i64> { let _ = property; None }
-    /// A declared number or decimal property, in the spelling it was sent in (a JSON number).
-    pub fn number(&self, property: &str) -> Option<&str> { let _ = property; None }
+    pub fn text(&self, property: &str) -> Option<&str> {
+        match (self.kind(property)?, self.property(property)?) {
+            (PropertyKind::Text | PropertyKind::IntegerOrText, Node::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A declared integer property; `None` when absent, null or (where text is allowed too) text.
+    pub fn integer(&self, property: &str) -> Option<i64> {
+        match (self.kind(property)?, self.property(property)?) {
+            (PropertyKind::Integer { .. } | PropertyKind::IntegerOrText, Node::Number(text)) => {
+                text.parse().ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// A declared number or decimal property, in the spelling it was sent in (a JSON number); `None` when absent or null.
+    pub fn number(&self, property: &str) -> Option<&str> {
+        match (self.kind(property)?, self.property(property)?) {
+            (PropertyKind::Number { .. } | PropertyKind::Decimal, Node::Number(text)) => Some(text),
+            (PropertyKind::Decimal, Node::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn kind(&self, property: &str) -> Option<PropertyKind> {
+        self.spec?.property(property).map(|row| row.kind)
+    }
+
+    fn property(&self, name: &str) -> Option<&Node<'a>> {
+        self.properties
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, node)| node)
+    }
 }
 
 /// What is known of an event that `check` rejected.
@@ -57,5 +135,9 @@ pub struct Rejection {
 
 impl Rejection {
     /// The id of its dead letter's event: as sent, else derived from `occurred_at` if known, else from when it was received.
-    pub fn event_id(&self, msg_id: Option<&str>, arrival: &Arrival<'_>) -> Uuid { let _ = (msg_id, arrival); self.sent_id.unwrap_or_default() }
+    pub fn event_id(&self, msg_id: Option<&str>, arrival: &Arrival<'_>) -> Uuid {
+        let at = self.occurred_at.unwrap_or(arrival.received_at);
+        self.sent_id
+            .unwrap_or_else(|| id::derive(at, msg_id, arrival))
+    }
 }

@@ -3,9 +3,12 @@
 //! Everything that publishes or consumes an event decides by this crate alone, so that a verdict is the same in the bot,
 //! in each consumer and in a replay years later. It is pure: it does no I/O, reads no clock and no environment, and
 //! never panics, whatever the bytes.
+//!
+//! It does not publish, store or count anything.
 
 pub mod catalogue;
 pub mod check;
+mod content;
 pub mod event;
 pub mod headers;
 pub mod id;
@@ -13,6 +16,7 @@ pub mod json;
 pub mod keys;
 pub mod privacy;
 pub mod reason;
+pub mod render;
 pub mod subject;
 
 pub use check::{Verdict, check};

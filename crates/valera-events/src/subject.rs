@@ -1,9 +1,68 @@
 //! The only place that spells subjects.
+//!
+//! An event's subject is `analytics.` and its name, and a name is one token of `[a-z][a-z0-9_]{0,49}`: legal in NATS, in a
+//! metric label and in a column of 50 characters alike.
+//!
+//! It does not know which names are declared.
+
 /// Everything that the stream ANALYTICS takes in.
 pub const ALL_EVENTS: &str = "analytics.>";
 /// Where an event goes whose name makes no legal subject.
 pub const INVALID: &str = "analytics._invalid";
+
+const PREFIX: &str = "analytics.";
+const MAX_NAME: usize = 50;
+
 /// The subject of an event type. `None` when the name is not `[a-z][a-z0-9_]{0,49}`.
-pub fn of_event(name: &str) -> Option<String> { Some(format!("analytics.{name}")) }
-/// The event name in a subject.
-pub fn event_name(subject: &str) -> Option<&str> { subject.strip_prefix("analytics.") }
+pub fn of_event(name: &str) -> Option<String> {
+    is_legal(name).then(|| format!("{PREFIX}{name}"))
+}
+
+/// The event name in a subject; `None` when the subject is not `analytics.` and a legal name.
+pub fn event_name(subject: &str) -> Option<&str> {
+    subject.strip_prefix(PREFIX).filter(|name| is_legal(name))
+}
+
+fn is_legal(name: &str) -> bool {
+    let first = name.bytes().next();
+    first.is_some_and(|byte| byte.is_ascii_lowercase())
+        && name.len() <= MAX_NAME
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_legal_names_make_subjects() {
+        let longest = "a".repeat(50);
+        for good in ["a", "ai_dialog_started", "x9_", longest.as_str()] {
+            let subject = of_event(good).unwrap();
+            assert_eq!(event_name(&subject), Some(good));
+        }
+        let too_long = "a".repeat(51);
+        for bad in [
+            "",
+            "_invalid",
+            "9a",
+            "A",
+            "a.b",
+            "a b",
+            "a-b",
+            "имя",
+            "a*",
+            "a>",
+            "a\n",
+            too_long.as_str(),
+        ] {
+            assert_eq!(of_event(bad), None, "{bad}");
+            assert_eq!(event_name(&format!("analytics.{bad}")), None, "{bad}");
+        }
+        assert_eq!(event_name(INVALID), None);
+        assert_eq!(event_name("alerts.booking"), None);
+        assert_eq!(event_name("analytics"), None);
+    }
+}

@@ -1,1 +1,20 @@
-//! stub
+//! The services behind the stream: they persist events, fold them into rollups and repair both.
+//!
+//! `consume` pulls from JetStream and settles, a `handler` makes a batch durable, `store` holds the SQL. Live, late,
+//! retried and replayed events all pass through the same handlers, so there is one path to get right. A handler never
+//! sees NATS and `store` never sees a handler. This crate does not read the environment and does not parse arguments.
+
+pub mod consume;
+pub mod counters;
+pub mod handler;
+pub mod health;
+pub mod persister;
+pub mod probe;
+pub mod rollups;
+pub mod service;
+pub mod store;
+pub mod supervise;
+pub mod topology;
+
+mod identity;
+mod settle;

@@ -1,0 +1,102 @@
+//! How fast the assistant answers, by period and model.
+//!
+//! It does not average averages or quantiles: the totals row is given, computed from the histograms.
+
+use comfy_table::Cell;
+use serde::Serialize;
+
+use super::{
+    Row,
+    table::{self, Column, alarming, number, optional, text},
+};
+use crate::terminal::Style;
+
+/// Response times of one model in one period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LatencyRow {
+    /// The hour or day, as it is to be read.
+    pub period: String,
+    /// The model that answered.
+    pub model: String,
+    /// Answers.
+    pub responses: i64,
+    /// Answers that took more than 3000 ms.
+    pub slow_responses: i64,
+    /// The mean in milliseconds, a decimal; `None` without answers.
+    pub avg_ms: Option<String>,
+    /// Median in milliseconds.
+    pub p50_ms: Option<i64>,
+    /// 95th percentile in milliseconds.
+    pub p95_ms: Option<i64>,
+    /// 99th percentile in milliseconds.
+    pub p99_ms: Option<i64>,
+    /// The slowest answer in milliseconds.
+    pub max_ms: Option<i64>,
+}
+
+impl Row for LatencyRow {
+    const COLUMNS: &'static [&'static str] = &[
+        "period",
+        "model",
+        "responses",
+        "slow_responses",
+        "avg_ms",
+        "p50_ms",
+        "p95_ms",
+        "p99_ms",
+        "max_ms",
+    ];
+}
+
+const COLUMNS: &[Column] = &[
+    Column::Name("Period"),
+    Column::Text("Model"),
+    Column::Number("Answers"),
+    Column::Number(">3 s"),
+    Column::Number("Avg ms"),
+    Column::Number("p50"),
+    Column::Number("p95"),
+    Column::Number("p99"),
+    Column::Number("Max"),
+];
+
+/// A 95th percentile above this is shown in red: what the rollups count as slow, in milliseconds.
+const SLOW_MS: i64 = 3_000;
+
+/// The response times as a table, in the order given, with `total` (a row over the whole period) at its end.
+#[must_use]
+pub fn latency(rows: &[LatencyRow], total: Option<&LatencyRow>, style: Style) -> String {
+    if rows.is_empty() {
+        return "no response times in this period; try --days 30\n".to_owned();
+    }
+    table::table(
+        COLUMNS,
+        rows.iter().map(row_cells).collect(),
+        total.map(row_cells),
+        style,
+    )
+}
+
+fn row_cells(row: &LatencyRow) -> Vec<Cell> {
+    let p95 = optional(row.p95_ms);
+    vec![
+        text(&row.period),
+        text(&row.model),
+        number(row.responses),
+        number(row.slow_responses),
+        optional(row.avg_ms.as_deref().map(whole)),
+        optional(row.p50_ms),
+        if row.p95_ms > Some(SLOW_MS) {
+            alarming(p95)
+        } else {
+            p95
+        },
+        optional(row.p99_ms),
+        optional(row.max_ms),
+    ]
+}
+
+/// The decimal without its fraction: nobody reads a tenth of a millisecond in a table.
+fn whole(decimal: &str) -> &str {
+    decimal.split_once('.').map_or(decimal, |(whole, _)| whole)
+}

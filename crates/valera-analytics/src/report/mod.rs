@@ -1,0 +1,66 @@
+//! Reports: rows of a query as a table to read, as JSON or as CSV.
+//!
+//! The commands and the demo show the same figures, so the presentation is one set of pure functions from plain rows to
+//! a string, and what people read stands in snapshot tests.
+//!
+//! It does not query, and it does not print.
+
+mod funnel;
+mod latency;
+mod letters;
+mod status;
+mod table;
+
+use serde::Serialize;
+
+pub use funnel::{FunnelDay, funnel};
+pub use latency::{LatencyRow, latency};
+pub use letters::{LetterGroup, letters};
+pub use status::{ConsumerStatus, status};
+
+/// A row of a report, with the columns of its CSV in the order of its fields: also an empty file says what it would hold.
+pub trait Row: Serialize {
+    /// The names of the fields.
+    const COLUMNS: &'static [&'static str];
+}
+
+/// The rows as one indented JSON array, with a newline at its end.
+///
+/// # Errors
+/// When a row does not serialise; those of this module always do.
+pub fn json<T: Row>(rows: &[T]) -> serde_json::Result<String> {
+    serde_json::to_string_pretty(rows).map(|text| text + "\n")
+}
+
+/// The rows as CSV (RFC 4180: CRLF, quotes where needed), with a header line.
+///
+/// # Errors
+/// When a row does not serialise; those of this module always do.
+pub fn csv<T: Row>(rows: &[T]) -> Result<String, csv::Error> {
+    let mut out = Vec::new();
+    {
+        let mut writer = csv::WriterBuilder::new()
+            .has_headers(false)
+            .terminator(csv::Terminator::CRLF)
+            .from_writer(&mut out);
+        writer.write_record(T::COLUMNS)?;
+        for row in rows {
+            writer.serialize(row)?;
+        }
+        writer.flush()?;
+    }
+    Ok(String::from_utf8_lossy(&out).into_owned())
+}
+
+/// `part` of `whole` in percent with two decimals, rounded half up like Postgres's `round(numeric, 2)`; `None` of none.
+pub(crate) fn percent(part: i64, whole: i64) -> Option<String> {
+    if whole <= 0 {
+        return None;
+    }
+    let (part, whole) = (i128::from(part), i128::from(whole));
+    let hundredths = (part * 20_000 + whole) / (whole * 2);
+    Some(format!("{}.{:02}", hundredths / 100, hundredths % 100))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! The look that all reports share: light rules, right-aligned numbers in groups of three, colour where it is welcome.
+//!
+//! Names in the cells come from whoever publishes events, so nothing in them may steer the terminal.
+//!
+//! It does not know what the figures mean.
+
+use comfy_table::{
+    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, LineStyle, Table,
+    TableStyle,
+};
+
+use crate::terminal::Style;
+
+/// One rule under the header, columns apart by space: nothing that costs width on a narrow terminal.
+const LIGHT: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
+
+/// Stands where there is no value.
+pub(super) const NONE: &str = "–";
+/// Narrow no-break space: groups digits and is one column wide.
+const THIN: char = '\u{202f}';
+
+/// How a column is filled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Column {
+    /// Words: left-aligned, wrapped where the width runs out.
+    Text(&'static str),
+    /// Names of a bounded length: left-aligned, never wrapped.
+    Name(&'static str),
+    /// Figures: right-aligned, never wrapped.
+    Number(&'static str),
+}
+
+/// A table with these columns. A totals row stands under a rule of its own; it must not wrap.
+pub(super) fn table(
+    columns: &[Column],
+    rows: Vec<Vec<Cell>>,
+    totals: Option<Vec<Cell>>,
+    style: Style,
+) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(LIGHT)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(style.width)
+        .force_no_tty();
+    if style.colour {
+        table.enforce_styling();
+    }
+    table.set_header(columns.iter().map(heading));
+    let has_totals = totals.is_some();
+    table.add_rows(rows).add_rows(totals.map(bold));
+    for (column, kind) in table.column_iter_mut().zip(columns) {
+        if !matches!(kind, Column::Text(_)) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    let mut lines: Vec<String> = table.lines().collect();
+    if has_totals && let Some(rule) = lines.get(1).cloned() {
+        lines.insert(lines.len() - 1, rule);
+    }
+    lines
+        .iter()
+        .map(|line| line.trim_end().to_owned() + "\n")
+        .collect()
+}
+
+fn heading(column: &Column) -> Cell {
+    let (Column::Text(words) | Column::Name(words) | Column::Number(words)) = column;
+    let cell = Cell::new(words).add_attribute(Attribute::Bold);
+    if matches!(column, Column::Number(_)) {
+        cell.set_alignment(CellAlignment::Right)
+    } else {
+        cell
+    }
+}
+
+/// Text from outside, without what could steer a terminal.
+pub(super) fn text(value: &str) -> Cell {
+    Cell::new(harmless(value))
+}
+
+/// Two lines of text from outside.
+pub(super) fn two_lines(first: &str, second: &str) -> Cell {
+    Cell::new(harmless(first) + "\n" + &harmless(second))
+}
+
+fn harmless(value: &str) -> String {
+    value
+        .chars()
+        .map(|c| {
+            if steers(c) {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+/// A whole number.
+pub(super) fn number(value: impl std::fmt::Display) -> Cell {
+    figure(grouped(&value.to_string()))
+}
+
+/// A number that may be missing.
+pub(super) fn optional(value: Option<impl std::fmt::Display>) -> Cell {
+    value.map_or_else(|| figure(NONE.to_owned()), number)
+}
+
+/// A cell that should catch the eye.
+pub(super) fn alarming(cell: Cell) -> Cell {
+    cell.fg(Color::Red)
+}
+
+/// A figure, not further formatted.
+pub(super) fn figure(value: String) -> Cell {
+    Cell::new(value).set_alignment(CellAlignment::Right)
+}
+
+/// A decimal with its whole part in groups of three: `12 345.6`.
+pub(super) fn grouped(decimal: &str) -> String {
+    let (whole, rest) = decimal.split_at(decimal.find('.').unwrap_or(decimal.len()));
+    let (sign, digits) = whole.split_at(usize::from(whole.starts_with('-')));
+    let mut out = sign.to_owned();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(THIN);
+        }
+        out.push(digit);
+    }
+    out + rest
+}
+
+/// Control characters, and those that turn the direction of text.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn bold(cells: Vec<Cell>) -> Vec<Cell> {
+    cells
+        .into_iter()
+        .map(|cell| cell.add_attribute(Attribute::Bold))
+        .collect()
+}

@@ -1,0 +1,262 @@
+//! What the reports promise: they fit the terminal, hide nothing and steer nothing.
+//!
+//! It does not test the queries behind them.
+
+use anyhow::{Context, Result};
+use chrono::NaiveDate;
+use insta::assert_snapshot;
+
+use super::*;
+use crate::terminal::Style;
+
+const PLAIN: Style = Style {
+    colour: false,
+    width: 80,
+};
+
+fn funnel_days() -> Result<Vec<FunnelDay>> {
+    let day = |day, counts: [i64; 8]| -> Result<FunnelDay> {
+        let [
+            chats,
+            dialogs,
+            suggestions,
+            services_added,
+            carts_confirmed,
+            bookings,
+            dialogs_with_suggestion,
+            dialogs_with_booking,
+        ] = counts;
+        Ok(FunnelDay {
+            day: NaiveDate::from_ymd_opt(2026, 11, day).context("a day")?,
+            chats,
+            dialogs,
+            suggestions,
+            services_added,
+            carts_confirmed,
+            bookings,
+            dialogs_with_suggestion,
+            dialogs_with_booking,
+            conversion_rate: percent(dialogs_with_booking, dialogs),
+        })
+    };
+    Ok(vec![
+        day(22, [1_250, 1_204, 741, 540, 359, 262, 739, 260])?,
+        day(23, [3, 0, 0, 0, 0, 0, 0, 0])?,
+        day(
+            24,
+            [13_480, 12_977, 8_102, 5_844, 3_899, 2_857, 8_099, 2_851],
+        )?,
+    ])
+}
+
+fn latency_row(period: &str, model: &str, responses: i64, ms: [i64; 4]) -> LatencyRow {
+    let [p50, p95, p99, max] = ms.map(Some);
+    LatencyRow {
+        period: period.to_owned(),
+        model: model.to_owned(),
+        responses,
+        slow_responses: responses / 20,
+        avg_ms: Some("1612.483".to_owned()),
+        p50_ms: p50,
+        p95_ms: p95,
+        p99_ms: p99,
+        max_ms: max,
+    }
+}
+
+fn letter_groups() -> Vec<LetterGroup> {
+    let group = |event_name: &str, reason: &str, count, path: &str, expected: &str| LetterGroup {
+        event_name: event_name.to_owned(),
+        reason: reason.to_owned(),
+        count,
+        path: path.to_owned(),
+        expected: expected.to_owned(),
+    };
+    vec![
+        group(
+            "booking_request_created",
+            "missing_property",
+            1_204,
+            "properties.services_count",
+            "a required integer",
+        ),
+        group(
+            "ai_response_time",
+            "wrong_type",
+            7,
+            "properties.duration_ms",
+            "an integer, written without fraction or exponent",
+        ),
+        group("", "bad_event_name", 1, "", "[a-z][a-z0-9_]{0,49}"),
+    ]
+}
+
+fn consumers() -> Vec<ConsumerStatus> {
+    let consumer =
+        |name: &str, pending, ack_pending, settled_per_second, oldest_seconds| ConsumerStatus {
+            name: name.to_owned(),
+            pending,
+            ack_pending,
+            redelivered: 0,
+            settled_per_second,
+            oldest_seconds,
+        };
+    vec![
+        consumer("persister", 0, 0, Some(0.0), None),
+        consumer("rollups", 120_400, 5_000, Some(48_211.37), Some(3)),
+        consumer("alerts", 17, 0, None, Some(600)),
+    ]
+}
+
+#[test]
+fn the_funnel_fits_eighty_columns() -> Result<()> {
+    assert_snapshot!(funnel(&funnel_days()?, PLAIN));
+    Ok(())
+}
+
+#[test]
+fn latency_ends_with_the_row_over_everything() {
+    let rows = [
+        latency_row(
+            "2026-11-23",
+            "deepseek-chat",
+            18_204,
+            [1_450, 3_020, 4_211, 12_040],
+        ),
+        latency_row(
+            "2026-11-23",
+            "gpt-4o-mini",
+            7_411,
+            [940, 1_722, 2_204, 3_907],
+        ),
+        LatencyRow {
+            avg_ms: None,
+            p50_ms: None,
+            p95_ms: None,
+            p99_ms: None,
+            max_ms: None,
+            ..latency_row("2026-11-24", "yandexgpt", 0, [0; 4])
+        },
+    ];
+    let total = latency_row("Total", "", 25_615, [1_302, 2_890, 4_002, 12_040]);
+    assert_snapshot!(latency(&rows, Some(&total), PLAIN));
+}
+
+#[test]
+fn letters_say_where_the_fault_is() {
+    assert_snapshot!(letters(&letter_groups(), PLAIN));
+}
+
+#[test]
+fn status_says_who_is_behind() {
+    assert_snapshot!(status(&consumers(), PLAIN));
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal() -> Result<()> {
+    let rows = [latency_row(
+        "2026-11-23 19:00",
+        &"very-long-model-name-".repeat(9),
+        18_204,
+        [1_450, 3_020, 4_211, 12_040],
+    )];
+    for width in [80, 100] {
+        let style = Style {
+            colour: false,
+            width,
+        };
+        for report in [
+            funnel(&funnel_days()?, style),
+            latency(&rows, None, style),
+            letters(&letter_groups(), style),
+            status(&consumers(), style),
+        ] {
+            for line in report.lines() {
+                assert!(line.chars().count() <= usize::from(width), "{line}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_to_show_is_said_in_words() {
+    assert_eq!(
+        funnel(&[], PLAIN),
+        "no events in this period; try --days 30\n"
+    );
+    assert_eq!(
+        latency(&[], None, PLAIN),
+        "no response times in this period; try --days 30\n"
+    );
+    assert!(letters(&[], PLAIN).starts_with("no dead letters"));
+    assert!(status(&[], PLAIN).starts_with("no consumers"));
+}
+
+#[test]
+fn escapes_come_from_the_style_and_never_from_a_name() -> Result<()> {
+    let rows = [latency_row("day", "evil\x1b[2J\u{202e}", 1, [1; 4])];
+    let plain = latency(&rows, None, PLAIN);
+    assert!(!plain.contains('\x1b') && !plain.contains('\u{202e}'));
+    let coloured = funnel(
+        &funnel_days()?,
+        Style {
+            colour: true,
+            ..PLAIN
+        },
+    );
+    assert!(coloured.contains('\x1b'));
+    Ok(())
+}
+
+#[test]
+fn csv_quotes_what_needs_it_and_has_a_header_even_without_rows() -> Result<()> {
+    let mut groups = letter_groups();
+    groups.truncate(2);
+    assert_eq!(
+        csv(&groups)?,
+        "event_name,reason,count,path,expected\r\n\
+         booking_request_created,missing_property,1204,properties.services_count,a required integer\r\n\
+         ai_response_time,wrong_type,7,properties.duration_ms,\"an integer, written without fraction or exponent\"\r\n"
+    );
+    assert_eq!(
+        csv::<LetterGroup>(&[])?,
+        "event_name,reason,count,path,expected\r\n"
+    );
+    Ok(())
+}
+
+/// The header is written apart from the rows, so it is compared with what serde writes.
+fn names_its_fields<T: Row>(row: &T) -> Result<bool> {
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
+    writer.serialize(row)?;
+    let written = String::from_utf8(writer.into_inner()?)?;
+    Ok(written.lines().next() == Some(T::COLUMNS.join(",").as_str()))
+}
+
+#[test]
+fn columns_are_the_fields_in_their_order() -> Result<()> {
+    assert!(names_its_fields(&funnel_days()?[0])?);
+    assert!(names_its_fields(&latency_row("", "", 0, [0; 4]))?);
+    assert!(names_its_fields(&letter_groups()[0])?);
+    assert!(names_its_fields(&consumers()[0])?);
+    Ok(())
+}
+
+#[test]
+fn json_is_an_array_of_rows() -> Result<()> {
+    let value: serde_json::Value = serde_json::from_str(&json(&funnel_days()?)?)?;
+    assert_eq!(value[0]["day"], "2026-11-22");
+    assert_eq!(value[0]["conversion_rate"], "21.59");
+    assert!(value[1]["conversion_rate"].is_null());
+    Ok(())
+}
+
+#[test]
+fn percentages_round_like_postgres() {
+    assert_eq!(percent(1, 3).as_deref(), Some("33.33"));
+    assert_eq!(percent(2, 3).as_deref(), Some("66.67"));
+    assert_eq!(percent(1, 800).as_deref(), Some("0.13"));
+    assert_eq!(percent(5, 5).as_deref(), Some("100.00"));
+    assert_eq!(percent(0, 0), None);
+}

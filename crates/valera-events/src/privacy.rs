@@ -1,1 +1,0 @@
-//! Pseudonyms and the free-text scrubber.

@@ -1,0 +1,239 @@
+//! The pull side of a durable consumer: batches bounded in count, bytes and time.
+//!
+//! A batch closes when it is full, or when it has lingered and the writer is idle: while the writer is busy, waiting
+//! costs nothing and makes the next transaction worth more. A stream of messages that ends, errs or falls silent while
+//! messages are pending is rebuilt, and every third time the client under it too: pull requests do get lost. It does
+//! not decide what becomes of a message.
+
+use super::link::Link;
+use crate::{handler::Delivery, topology};
+use anyhow::{Context, anyhow};
+use async_nats::{Client, Subject, jetstream, jetstream::consumer::pull};
+use futures::{FutureExt, StreamExt};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+/// What a batch may hold, and how long it may wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Messages in one batch.
+    pub messages: usize,
+    /// Bytes in one batch, headers and subjects included: 60,000 events of the largest size would be 3.9 GB.
+    pub bytes: usize,
+    /// How long a batch waits for company after its first message.
+    pub linger: Duration,
+    /// How long a pull waits for a first message.
+    pub patience: Duration,
+    /// Silence with messages pending that counts as a stall.
+    pub stall: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            messages: 20_000,
+            bytes: 8 << 20,
+            linger: Duration::from_millis(5),
+            patience: Duration::from_secs(1),
+            stall: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Messages pulled together, and what acks them.
+pub(crate) struct Pulled {
+    pub(crate) deliveries: Vec<Delivery>,
+    pub(crate) receipts: Vec<Subject>,
+    pub(crate) client: Client,
+}
+
+/// A durable consumer to pull from.
+pub struct Source {
+    link: Link,
+    stream: String,
+    consumer: String,
+    limits: Limits,
+    client: Option<Client>,
+    messages: Option<pull::Stream>,
+    /// When a message last arrived, or the stream of messages was last rebuilt.
+    heard: Instant,
+    failures: u32,
+}
+
+impl Source {
+    /// Does not connect yet.
+    #[must_use]
+    pub fn new(link: Link, stream: &str, consumer: &str, limits: Limits) -> Self {
+        Self {
+            link,
+            stream: stream.to_owned(),
+            consumer: consumer.to_owned(),
+            limits,
+            client: None,
+            messages: None,
+            heard: Instant::now(),
+            failures: 0,
+        }
+    }
+
+    /// Pulls one batch; `None` when nothing came within the patience.
+    ///
+    /// # Errors
+    /// When NATS or the consumer cannot be reached; the next call starts afresh.
+    pub(crate) async fn pull(
+        &mut self,
+        busy: &mut watch::Receiver<bool>,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<Option<Pulled>> {
+        let pulled = self.try_pull(busy, shutdown).await;
+        match &pulled {
+            Ok(Some(_)) => self.failures = 0,
+            Ok(None) => {}
+            Err(_) => {
+                self.failures += 1;
+                self.messages = None;
+                if self.failures.is_multiple_of(3) {
+                    self.client = None;
+                }
+            }
+        }
+        pulled
+    }
+
+    async fn try_pull(
+        &mut self,
+        busy: &mut watch::Receiver<bool>,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<Option<Pulled>> {
+        let client = self.client().await?;
+        if self.messages.is_none() {
+            self.messages = Some(self.open(&client).await?);
+            self.heard = Instant::now();
+        }
+        let Some(messages) = self.messages.as_mut() else { return Ok(None) };
+        let first = tokio::select! {
+            () = shutdown.cancelled() => return Ok(None),
+            first = tokio::time::timeout(self.limits.patience, messages.next()) => first,
+        };
+        let Ok(first) = first else {
+            self.watch(&client).await?;
+            return Ok(None);
+        };
+        self.heard = Instant::now();
+        let mut batch = Collected::default();
+        batch.push(first)?;
+        let limits = self.limits;
+        let close = async {
+            tokio::time::sleep(limits.linger).await;
+            busy.wait_for(|busy| !busy).await.is_ok()
+        };
+        tokio::pin!(close);
+        while !batch.is_full(&limits) {
+            if let Some(next) = messages.next().now_or_never() {
+                batch.push(next)?;
+                continue;
+            }
+            tokio::select! {
+                biased;
+                next = messages.next() => batch.push(next)?,
+                _ = &mut close => break,
+            }
+        }
+        Ok(Some(Pulled { deliveries: batch.deliveries, receipts: batch.receipts, client }))
+    }
+
+    async fn client(&mut self) -> anyhow::Result<Client> {
+        if let Some(client) = &self.client {
+            return Ok(client.clone());
+        }
+        let client = self.link.connect().await?;
+        self.client = Some(client.clone());
+        Ok(client)
+    }
+
+    async fn open(&self, client: &Client) -> anyhow::Result<pull::Stream> {
+        let context = jetstream::new(client.clone());
+        let consumer = topology::bind(&context, &self.stream, &self.consumer).await?;
+        consumer
+            .stream()
+            .max_messages_per_batch(self.limits.messages)
+            .max_bytes_per_batch(self.limits.bytes)
+            .expires(Duration::from_secs(30))
+            .heartbeat(Duration::from_secs(5))
+            .messages()
+            .await
+            .with_context(|| format!("pulling from consumer {}", self.consumer))
+    }
+
+    /// After a silence: are messages pending that nobody hands us?
+    async fn watch(&mut self, client: &Client) -> anyhow::Result<()> {
+        if self.heard.elapsed() < self.limits.stall {
+            return Ok(());
+        }
+        let context = jetstream::new(client.clone());
+        let consumer = topology::bind(&context, &self.stream, &self.consumer).await?;
+        let info = consumer.cached_info();
+        let room = i64::try_from(info.num_ack_pending).unwrap_or(i64::MAX) < info.config.max_ack_pending;
+        if info.num_pending > 0 && room {
+            return Err(anyhow!("{} messages pending and none received for {:?}", info.num_pending, self.limits.stall));
+        }
+        self.heard = Instant::now();
+        Ok(())
+    }
+
+    /// Gives back what was handed over but not pulled, so that another worker need not wait for `ack_wait`.
+    pub(crate) async fn close(mut self) {
+        let Some(mut messages) = self.messages.take() else { return };
+        while let Some(Some(Ok(message))) = messages.next().now_or_never() {
+            if let Err(cause) = message.ack_with(jetstream::AckKind::Nak(None)).await {
+                warn!(consumer = self.consumer, %cause, "could not give a message back");
+                return;
+            }
+        }
+        let Some(client) = self.client.take() else { return };
+        if let Err(cause) = client.flush().await {
+            warn!(consumer = self.consumer, %cause, "could not flush the last acks");
+        }
+    }
+}
+
+#[derive(Default)]
+struct Collected {
+    deliveries: Vec<Delivery>,
+    receipts: Vec<Subject>,
+    bytes: usize,
+}
+
+impl Collected {
+    fn is_full(&self, limits: &Limits) -> bool {
+        self.deliveries.len() >= limits.messages || self.bytes >= limits.bytes
+    }
+
+    fn push(&mut self, next: Option<Result<jetstream::Message, pull::MessagesError>>) -> anyhow::Result<()> {
+        let message = next.ok_or_else(|| anyhow!("the stream of messages ended"))?.context("pulling messages")?;
+        let delivery = delivery(&message)?;
+        let receipt = message.message.reply.ok_or_else(|| anyhow!("a message without a reply subject"))?;
+        self.bytes += message.message.length;
+        self.deliveries.push(delivery);
+        self.receipts.push(receipt);
+        Ok(())
+    }
+}
+
+fn delivery(message: &jetstream::Message) -> anyhow::Result<Delivery> {
+    let info = message.info().map_err(|cause| anyhow!(cause)).context("reading a message's reply subject")?;
+    let headers = message.headers.as_ref().map_or_else(Vec::new, |headers| {
+        let pairs = headers.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+        pairs.map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    });
+    Ok(Delivery {
+        stream: info.stream.to_owned(),
+        sequence: info.stream_sequence,
+        received_at: info.published,
+        subject: message.subject.to_string(),
+        headers,
+        body: message.payload.clone(),
+    })
+}

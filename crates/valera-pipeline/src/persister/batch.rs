@@ -1,0 +1,122 @@
+//! A batch made ready for the raw table: judged, pseudonymised, deduplicated, sorted and encoded.
+//!
+//! All of it happens before a transaction is open and while the batch before commits. Dead letters of what the contract
+//! rejects are made here; those of conflicts wait for what the store says. No database is asked.
+
+use crate::{
+    handler::{Delivery, Outcome},
+    identity::{Identified, Identities},
+    store::{Calendar, copy::Rows, letters::Letter, raw::RawEvent},
+};
+use std::collections::HashMap;
+use uuid::Uuid;
+use valera_events::{Keys, Reason, ReasonCode, Rejection, Verdict, subject};
+
+/// See the module.
+pub struct Batch {
+    deliveries: Vec<Delivery>,
+    pub(super) events: Identities<()>,
+    /// One row for each of `events.first`, in that order.
+    pub(super) rows: Rows,
+    /// Of what the contract rejects.
+    pub(super) letters: Vec<Letter>,
+    /// Final for rejected deliveries, to be judged for the others.
+    pub(super) outcomes: Vec<Outcome>,
+}
+
+impl Batch {
+    pub(super) fn decode(deliveries: Vec<Delivery>, keys: &Keys, calendar: &Calendar) -> Self {
+        let mut outcomes = vec![Outcome::Rejected; deliveries.len()];
+        let mut letters = Vec::new();
+        let mut accepted = Vec::with_capacity(deliveries.len());
+        for (position, delivery) in deliveries.iter().enumerate() {
+            match delivery.check() {
+                Verdict::Accepted(event) => {
+                    outcomes[position] = Outcome::Later;
+                    accepted.push(Identified::of(position, delivery, event, keys));
+                }
+                Verdict::Rejected(rejection) => letters.push(rejected(delivery, rejection)),
+            }
+        }
+        let mut rows = Rows::default();
+        let mut properties = Vec::new();
+        let events = Identities::of(accepted).map(|identified| {
+            let event = &mut identified.event;
+            event.pseudonymise(&keys.pseudonym);
+            let session_id = match event.session_id.take() {
+                Some(session_id) => session_id,
+                None => keys.content.session_id(event.chat_id, calendar.day(event.occurred_at).day).into(),
+            };
+            properties.clear();
+            event.write_properties(&mut properties);
+            let row = RawEvent {
+                event_id: identified.event_id,
+                event_name: event.name,
+                chat_id: event.chat_id,
+                session_id: &session_id,
+                properties: &properties,
+                occurred_at: event.occurred_at,
+                platform: &event.platform,
+                content_hash: &identified.content_hash,
+                stream_seq: deliveries[identified.delivery].stream_seq(),
+            };
+            row.encode(&mut rows);
+        });
+        Self { deliveries, events, rows, letters, outcomes }
+    }
+
+    /// Letters for deliveries whose id is stored with other content.
+    pub(super) fn conflict_letters(
+        &self,
+        known: &HashMap<Uuid, Vec<u8>>,
+        unstored: &HashMap<usize, Outcome>,
+    ) -> Vec<Letter> {
+        if known.is_empty() && self.events.all_distinct() {
+            return Vec::new();
+        }
+        let mut outcomes = self.outcomes.clone();
+        self.events.judge(known, unstored, &mut outcomes);
+        let conflicts = self.events.deliveries().filter(|(delivery, _)| outcomes[*delivery] == Outcome::Conflicting);
+        conflicts
+            .map(|(delivery, event_id)| {
+                let reason = Reason {
+                    reason: ReasonCode::ConflictingDuplicate,
+                    path: "event_id".to_owned(),
+                    expected: "an id of its own: this one is stored with other content".to_owned(),
+                };
+                self.accepted_letter(delivery, event_id, reason)
+            })
+            .collect()
+    }
+
+    /// A letter for a row, for a reason found after the contract.
+    pub(super) fn letter(&self, row: usize, reason: Reason) -> Letter {
+        let event = &self.events.first[row];
+        self.accepted_letter(event.delivery, event.event_id, reason)
+    }
+
+    fn accepted_letter(&self, delivery: usize, event_id: Uuid, reason: Reason) -> Letter {
+        let delivery = &self.deliveries[delivery];
+        let event_name = subject::event_name(&delivery.subject).map(str::to_owned);
+        letter(delivery, event_id, event_name, vec![reason])
+    }
+}
+
+fn rejected(delivery: &Delivery, rejection: Rejection) -> Letter {
+    let event_id = rejection.event_id(delivery.header(valera_events::headers::MSG_ID), &delivery.arrival());
+    let Rejection { reasons, event_name, .. } = rejection;
+    letter(delivery, event_id, event_name, reasons)
+}
+
+fn letter(delivery: &Delivery, event_id: Uuid, event_name: Option<String>, reasons: Vec<Reason>) -> Letter {
+    Letter {
+        event_id,
+        event_name,
+        subject: delivery.subject.clone(),
+        reasons,
+        payload: delivery.body.clone(),
+        headers: delivery.headers.clone(),
+        stream_seq: delivery.stream_seq(),
+        received_at: delivery.received_at,
+    }
+}

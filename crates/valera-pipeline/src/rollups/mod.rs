@@ -1,0 +1,149 @@
+//! Folds every event exactly once into the tables that dashboards read.
+//!
+//! The inbox says which ids of a batch are new; these are grouped in memory and folded by the statements of each rollup,
+//! all in one transaction and one fold at a time. Late, replayed and rebuilt events take the same way, so any order, any
+//! duplication and any batching of the same events end in the same rows. It does not read the raw table.
+
+mod batch;
+mod fact;
+mod list;
+
+pub use batch::Batch;
+pub use list::{ALL, Rollup};
+
+use crate::{
+    handler::{Delivery, Handler, Ours, Outcome},
+    probe::{Point, Probe},
+    store::{self, Calendar, Failure, Partitions, copy, inbox},
+};
+use batch::Grouped;
+use sqlx::PgConnection;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+use uuid::Uuid;
+use valera_events::Keys;
+
+/// The name of its durable consumer.
+pub const NAME: &str = "rollups";
+
+/// How many batches are asked for known ids beforehand after one that met some: redeliveries come in runs.
+const PROBED_RUN: u32 = 5;
+
+/// The handler behind the consumer `rollups`.
+pub struct Rollups {
+    writer: store::Writer,
+    partitions: Partitions,
+    calendar: Arc<Calendar>,
+    keys: Arc<Keys>,
+    probe: Arc<dyn Probe>,
+    probed: u32,
+}
+
+impl Rollups {
+    /// Connects when it gets its first batch.
+    ///
+    /// # Errors
+    /// When the address is not a Postgres URL.
+    pub fn new(
+        database_url: &str,
+        calendar: Arc<Calendar>,
+        keys: Arc<Keys>,
+        probe: Arc<dyn Probe>,
+    ) -> anyhow::Result<Self> {
+        let writer = store::Writer::new(database_url, "valera rollups", list::SESSION)?;
+        Ok(Self { writer, partitions: Partitions::of(inbox::TABLE), calendar, keys, probe, probed: 0 })
+    }
+
+    async fn fold(&mut self, batch: &Batch) -> Result<Vec<Outcome>, Failure> {
+        let connection = self.writer.connection().await?;
+        self.partitions.refresh(connection).await?;
+        let expired: HashMap<usize, Outcome> = (batch.events.first.iter().enumerate())
+            .filter(|(_, event)| self.partitions.expired(event.event_id))
+            .map(|(position, _)| (position, Outcome::Expired))
+            .collect();
+        let live = batch.ids().enumerate().filter(|(position, _)| !expired.contains_key(position));
+        self.partitions.ensure(connection, live.map(|(_, id)| id)).await?;
+        let known = self.fold_new(batch, &expired).await?;
+        let mut outcomes = batch.outcomes.clone();
+        batch.events.judge(&known, &expired, &mut outcomes);
+        Ok(outcomes)
+    }
+
+    /// Folds what is new and returns what was folded before, with its content.
+    async fn fold_new(
+        &mut self,
+        batch: &Batch,
+        expired: &HashMap<usize, Outcome>,
+    ) -> Result<HashMap<Uuid, Vec<u8>>, Failure> {
+        if self.probed == 0 && expired.is_empty() {
+            match self.attempt(batch.all_new()).await {
+                Err(Failure::Duplicate) => self.probed = PROBED_RUN,
+                folded => return folded.map(|()| HashMap::new()),
+            }
+        }
+        self.probed = self.probed.saturating_sub(1);
+        let probe = self.probe.clone();
+        let mut transaction = self.writer.begin().await?;
+        inbox::lock(&mut transaction).await?;
+        let ids: Vec<Uuid> = batch.ids().collect();
+        let known = inbox::known(&mut transaction, &ids).await?;
+        let left_out: HashSet<Uuid> =
+            known.keys().copied().chain(expired.keys().map(|&position| ids[position])).collect();
+        let grouped = batch.group_without(&left_out);
+        fold_grouped(&mut transaction, &grouped).await?;
+        probe.reached(Point::BeforeCommit);
+        transaction.commit().await?;
+        Ok(known)
+    }
+
+    async fn attempt(&mut self, grouped: &Grouped) -> Result<(), Failure> {
+        let probe = self.probe.clone();
+        let mut transaction = self.writer.begin().await?;
+        inbox::lock(&mut transaction).await?;
+        fold_grouped(&mut transaction, grouped).await?;
+        probe.reached(Point::BeforeCommit);
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+/// Takes the ids in and folds them, under the lock and inside the transaction of the caller.
+async fn fold_grouped(connection: &mut PgConnection, grouped: &Grouped) -> Result<(), Failure> {
+    if grouped.is_empty() {
+        return Ok(());
+    }
+    inbox::insert(connection, &grouped.inbox).await?;
+    copy::send(connection, list::COPY_BATCH, &grouped.dimensions).await?;
+    copy::send(connection, list::COPY_BATCH_CHATS, &grouped.chats).await?;
+    for rollup in ALL {
+        for statement in rollup.folds() {
+            sqlx::query(statement).execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
+}
+
+impl Handler for Rollups {
+    type Batch = Batch;
+
+    fn decoder(&self) -> impl Fn(Vec<Delivery>) -> Batch + Send + Sync + 'static {
+        let (keys, calendar) = (self.keys.clone(), self.calendar.clone());
+        move |deliveries| Batch::decode(&deliveries, &keys, &calendar)
+    }
+
+    async fn handle(&mut self, batch: &Batch) -> Result<Vec<Outcome>, Ours> {
+        match self.fold(batch).await {
+            Ok(outcomes) => Ok(outcomes),
+            Err(failure) => {
+                self.writer.forget();
+                self.partitions.forget();
+                if matches!(failure, Failure::LockTimeout) {
+                    inbox::end_holder(self.writer.connection().await?).await?;
+                }
+                Err(failure.into())
+            }
+        }
+    }
+}

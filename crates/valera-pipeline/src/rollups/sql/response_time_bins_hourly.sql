@@ -1,0 +1,14 @@
+-- key: hour, model_used, bin
+-- columns: responses
+
+-- A view over response_histograms_hourly, which response_times_hourly folds.
+
+-- recount
+SELECT
+    date_trunc('hour', occurred_at, 'UTC') AS hour,
+    left(coalesce(properties ->> 'model_used', ''), 200) AS model_used,
+    rollups.response_bin((properties ->> 'duration_ms')::integer) AS bin,
+    count(*) AS responses
+FROM recounted
+WHERE event_name = 'ai_response_time'
+GROUP BY 1, 2, 3

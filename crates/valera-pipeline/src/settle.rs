@@ -1,0 +1,40 @@
+//! The one function that acks.
+//!
+//! It is called with the outcomes of a batch, which a handler gives only once they are durable. JetStream's acks are a
+//! hint (a killed server forgets them), so a lost one costs a redelivery that counts as a duplicate, never an event.
+
+use crate::{counters::Counters, handler::Outcome};
+use anyhow::Context;
+use async_nats::{Client, Subject};
+use bytes::Bytes;
+
+const ACK: Bytes = Bytes::from_static(b"+ACK");
+/// Five seconds, in nanoseconds: a plain NAK would come back at once and spin.
+const LATER: Bytes = Bytes::from_static(b"-NAK {\"delay\": 5000000000}");
+const PROGRESS: Bytes = Bytes::from_static(b"+WPI");
+
+/// Acks every settled message and counts its outcome. Explicit, one ack a message: an ack of all before it would
+/// cover what another worker of the same consumer has not committed.
+pub(crate) async fn settle(
+    client: &Client,
+    counters: &Counters,
+    receipts: Vec<Subject>,
+    outcomes: &[Outcome],
+) -> anyhow::Result<()> {
+    for (receipt, &outcome) in receipts.into_iter().zip(outcomes) {
+        let reply = if outcome == Outcome::Later { LATER } else { ACK };
+        counters.add_outcome(outcome);
+        client.publish(receipt, reply).await.context("acking a message")?;
+    }
+    Ok(())
+}
+
+/// Asks JetStream for more time while a batch waits for its store. Best effort: without it the messages come a second
+/// time and count as duplicates.
+pub(crate) async fn extend(client: &Client, receipts: &[Subject]) {
+    for receipt in receipts {
+        if client.publish(receipt.clone(), PROGRESS).await.is_err() {
+            return;
+        }
+    }
+}

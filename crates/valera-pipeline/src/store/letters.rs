@@ -1,0 +1,105 @@
+//! Dead letters: events that were refused, with their bytes and the reasons.
+//!
+//! A letter can always be inserted. Its payload is bytes; beside it every text is made storable (NUL and bad UTF-8
+//! become U+FFFD) and cut, because hostile keys reach the reasons' paths and hostile headers the headers. A letter's
+//! id is a hash of event and payload, so a redelivery or replay adds none. Letters are closed here when their event is
+//! stored after all; nothing here decides that an event is refused.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+use valera_events::{Reason, id};
+
+/// The longest text beside a payload, in bytes.
+const LONGEST: usize = 1024;
+/// The most reasons and headers that are kept.
+const MOST: usize = 64;
+
+/// A letter as it is inserted.
+#[derive(Debug, Clone)]
+pub struct Letter {
+    pub event_id: Uuid,
+    pub event_name: Option<String>,
+    pub subject: String,
+    /// At least one.
+    pub reasons: Vec<Reason>,
+    pub payload: bytes::Bytes,
+    pub headers: Vec<(String, String)>,
+    pub stream_seq: i64,
+    pub received_at: DateTime<Utc>,
+}
+
+impl Letter {
+    /// A hash of the event's id and the payload.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        id::letter_id(self.event_id, &self.payload)
+    }
+
+    fn reasons_json(&self) -> serde_json::Value {
+        let reasons = self.reasons.iter().take(MOST).map(|reason| {
+            serde_json::json!({
+                "reason": reason.reason,
+                "path": storable(&reason.path),
+                "expected": storable(&reason.expected),
+            })
+        });
+        reasons.collect()
+    }
+
+    fn headers_json(&self) -> serde_json::Value {
+        let headers = self.headers.iter().take(MOST);
+        serde_json::Value::Object(headers.map(|(name, value)| (storable(name), storable(value).into())).collect())
+    }
+}
+
+/// A text that Postgres takes, at most 1 KiB long.
+fn storable(text: &str) -> String {
+    let cut = text.floor_char_boundary(LONGEST);
+    text[..cut].replace('\0', "\u{fffd}")
+}
+
+/// Inserts letters that are not there yet.
+///
+/// # Errors
+/// Whatever Postgres refuses.
+pub async fn insert(connection: &mut PgConnection, letters: &[Letter]) -> sqlx::Result<()> {
+    if letters.is_empty() {
+        return Ok(());
+    }
+    let mut sorted: Vec<_> = letters.iter().map(|letter| (letter.id(), letter)).collect();
+    sorted.sort_by_key(|(id, _)| *id);
+    sorted.dedup_by_key(|(id, _)| *id);
+    let column = |text: fn(&Letter) -> Option<String>| -> Vec<_> { sorted.iter().map(|(_, l)| text(l)).collect() };
+    sqlx::query(
+        "INSERT INTO dead_letters
+            (id, event_id, event_name, subject, reasons, payload, headers, stream_seq, received_at)
+         SELECT *
+         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::bytea[], $7::jsonb[],
+            $8::bigint[], $9::timestamptz[])
+         ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(sorted.iter().map(|(id, _)| *id).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|(_, letter)| letter.event_id).collect::<Vec<_>>())
+    .bind(column(|letter| letter.event_name.as_deref().map(storable)))
+    .bind(column(|letter| Some(storable(&letter.subject))))
+    .bind(sorted.iter().map(|(_, letter)| letter.reasons_json()).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|(_, letter)| letter.payload.as_ref()).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|(_, letter)| letter.headers_json()).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|(_, letter)| letter.stream_seq).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|(_, letter)| letter.received_at).collect::<Vec<_>>())
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::storable;
+
+    #[test]
+    fn a_hostile_text_is_made_storable() {
+        assert_eq!(storable("a\0b"), "a\u{fffd}b");
+        assert_eq!(storable(&"я".repeat(2_000)).chars().count(), 512);
+    }
+}

@@ -1,0 +1,21 @@
+//! All SQL that services and commands run, but for the rollups' own.
+//!
+//! Writers hold one connection each and never cancel a query: deadlines are the server's. Everything here speaks in
+//! rows and ids; it does not know what a handler or a message is.
+
+pub mod calendar;
+pub mod copy;
+pub mod failure;
+pub mod inbox;
+pub mod letters;
+pub mod migrate;
+pub mod partitions;
+pub mod raw;
+pub mod settings;
+pub mod writer;
+
+pub use calendar::Calendar;
+pub use failure::Failure;
+pub use partitions::Partitions;
+pub use settings::Settings;
+pub use writer::Writer;
