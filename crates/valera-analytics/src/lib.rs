@@ -1,11 +1,14 @@
-//! The program's library side: what its commands share and tests call without a process.
+//! The program's library side: its commands, and what they share with the system's tests.
 //!
-//! Commands stay thin because what they say (`report`), how it looks (`terminal`), what the demo's bot does
-//! (`simulation`) and what it runs on (`embedded`) stand here.
-//!
-//! It does not parse arguments or print, and only `embedded` starts anything or looks at the machine.
+//! Commands stay thin: what they say (`report`) and what the demo's bot does (`simulation`) are pure functions. It does
+//! not decide what an event is (`valera-events`) or what becomes of one (`valera-pipeline`).
 
+pub mod cli;
+pub mod commands;
+pub mod config;
 pub mod embedded;
+pub mod local;
+pub mod output;
 pub mod report;
 pub mod simulation;
 pub mod terminal;

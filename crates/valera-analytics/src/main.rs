@@ -1,2 +1,20 @@
-//! stub
-fn main() {}
+//! `valera-analytics`: the analytics of the assistant, as one program.
+//!
+//! What each command does stands in `commands`; this only parses, runs, and says why it ended: exit 0 done, 1 failed or
+//! differs, 2 usage.
+
+use clap::Parser;
+use std::process::ExitCode;
+use valera_analytics::{cli::Cli, config, output};
+
+fn main() -> ExitCode {
+    config::prepare();
+    let cli = Cli::parse();
+    match cli.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(cause) => {
+            output::complain(&cause);
+            ExitCode::FAILURE
+        }
+    }
+}

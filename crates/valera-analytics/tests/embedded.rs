@@ -4,11 +4,7 @@
 //!
 //! It does not test what the servers are used for.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -21,10 +17,7 @@ use valera_analytics::embedded::{NatsOptions, NatsServer, PgOptions, Postgres, T
 const STARTED_IN: &str = "VALERA_TEST_STARTED_IN";
 
 fn quick() -> PgOptions {
-    PgOptions {
-        fsync: false,
-        ..PgOptions::default()
-    }
+    PgOptions { fsync: false, ..PgOptions::default() }
 }
 
 /// Polls with a ceiling of ten seconds.
@@ -38,8 +31,7 @@ async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 
 fn exists(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ")
-        .is_some_and(|(_, state)| !state.starts_with('Z'))
+    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with('Z'))
 }
 
 async fn scalar(url: &str, query: &'static str) -> Result<String, sqlx::Error> {
@@ -53,24 +45,13 @@ async fn scalar(url: &str, query: &'static str) -> Result<String, sqlx::Error> {
 async fn a_killed_nats_server_comes_back_on_its_port_with_what_it_acknowledged() {
     let dir = scratch_dir().unwrap();
     let tools = Tools::locate().unwrap();
-    let mut server = NatsServer::start(&tools, dir.path().join("nats"), NatsOptions::default())
-        .await
-        .unwrap();
+    let mut server = NatsServer::start(&tools, dir.path().join("nats"), NatsOptions::default()).await.unwrap();
     let url = server.url();
     let client = async_nats::connect(&url).await.unwrap();
     let context = jetstream::new(client);
-    let config = jetstream::stream::Config {
-        name: "S".into(),
-        subjects: vec!["s.>".into()],
-        ..Default::default()
-    };
+    let config = jetstream::stream::Config { name: "S".into(), subjects: vec!["s.>".into()], ..Default::default() };
     context.create_stream(config).await.unwrap();
-    context
-        .publish("s.one", "kept".into())
-        .await
-        .unwrap()
-        .await
-        .unwrap();
+    context.publish("s.one", "kept".into()).await.unwrap().await.unwrap();
 
     server.kill().await.unwrap();
     assert!(!server.is_running());
@@ -88,9 +69,7 @@ async fn a_killed_nats_server_comes_back_on_its_port_with_what_it_acknowledged()
 async fn nats_keeps_its_store_in_the_given_directory_and_listens_on_loopback_only() {
     let dir = scratch_dir().unwrap();
     let tools = Tools::locate().unwrap();
-    let server = NatsServer::start(&tools, dir.path().join("nats"), NatsOptions::default())
-        .await
-        .unwrap();
+    let server = NatsServer::start(&tools, dir.path().join("nats"), NatsOptions::default()).await.unwrap();
     assert!(dir.path().join("nats/jetstream/jetstream").is_dir());
     let listening = listening_addresses(server.pid());
     assert_eq!(listening, [format!("127.0.0.1:{}", server.port())]);
@@ -100,25 +79,14 @@ async fn nats_keeps_its_store_in_the_given_directory_and_listens_on_loopback_onl
 async fn a_killed_postgres_leaves_no_backend_and_keeps_what_was_committed() {
     let dir = scratch_dir().unwrap();
     let tools = Tools::locate().unwrap();
-    let mut server = Postgres::start(&tools, dir.path().join("pg"), PgOptions::default())
-        .await
-        .unwrap();
+    let mut server = Postgres::start(&tools, dir.path().join("pg"), PgOptions::default()).await.unwrap();
     let url = server.url();
     let mut connection = PgConnection::connect(&url).await.unwrap();
-    sqlx::query("CREATE TABLE t AS SELECT 'kept' AS v")
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    let backend: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
+    sqlx::query("CREATE TABLE t AS SELECT 'kept' AS v").execute(&mut connection).await.unwrap();
+    let backend: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut connection).await.unwrap();
 
     server.kill().await.unwrap();
-    assert!(
-        !exists(backend.try_into().unwrap()),
-        "a backend outlived its postmaster"
-    );
+    assert!(!exists(backend.try_into().unwrap()), "a backend outlived its postmaster");
     assert!(!server.is_running());
     server.restart().await.unwrap();
 
@@ -133,15 +101,10 @@ async fn postgres_is_set_up_as_documented() {
     let dir = scratch_dir().unwrap();
     let tools = Tools::locate().unwrap();
     let settings = vec![("max_connections".into(), "17".into())];
-    let server = Postgres::start(&tools, dir.path().join("pg"), PgOptions { settings, ..quick() })
-        .await
-        .unwrap();
+    let server = Postgres::start(&tools, dir.path().join("pg"), PgOptions { settings, ..quick() }).await.unwrap();
     let url = server.url();
     for (query, expected) in [
-        (
-            "SELECT current_database() || ' ' || current_user",
-            "valera valera",
-        ),
+        ("SELECT current_database() || ' ' || current_user", "valera valera"),
         (
             "SELECT pg_encoding_to_char(encoding) || ' ' || datcollate FROM pg_database WHERE datname = 'valera'",
             "UTF8 C",
@@ -152,10 +115,7 @@ async fn postgres_is_set_up_as_documented() {
     ] {
         assert_eq!(scalar(&url, query).await.unwrap(), expected, "{query}");
     }
-    assert_eq!(
-        listening_addresses(server.pid()),
-        [format!("127.0.0.1:{}", server.port())]
-    );
+    assert_eq!(listening_addresses(server.pid()), [format!("127.0.0.1:{}", server.port())]);
 }
 
 #[tokio::test]
@@ -166,12 +126,8 @@ async fn postgres_15_starts_as_well() {
     };
     let dir = scratch_dir().unwrap();
     let tools = Tools::locate().unwrap().with_postgres(bin).unwrap();
-    let server = Postgres::start(&tools, dir.path().join("pg"), quick())
-        .await
-        .unwrap();
-    let version = scalar(&server.url(), "SELECT current_setting('server_version')")
-        .await
-        .unwrap();
+    let server = Postgres::start(&tools, dir.path().join("pg"), quick()).await.unwrap();
+    let version = scalar(&server.url(), "SELECT current_setting('server_version')").await.unwrap();
     assert!(version.starts_with("15."), "{version}");
 }
 
@@ -179,12 +135,8 @@ async fn postgres_15_starts_as_well() {
 async fn a_paused_server_answers_nothing_until_it_is_resumed() {
     let dir = scratch_dir().unwrap();
     let tools = Tools::locate().unwrap();
-    let mut nats = NatsServer::start(&tools, dir.path().join("nats"), NatsOptions::default())
-        .await
-        .unwrap();
-    let mut pg = Postgres::start(&tools, dir.path().join("pg"), quick())
-        .await
-        .unwrap();
+    let mut nats = NatsServer::start(&tools, dir.path().join("nats"), NatsOptions::default()).await.unwrap();
+    let mut pg = Postgres::start(&tools, dir.path().join("pg"), quick()).await.unwrap();
     let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
     let mut connection = PgConnection::connect(&pg.url()).await.unwrap();
 
@@ -192,21 +144,14 @@ async fn a_paused_server_answers_nothing_until_it_is_resumed() {
     pg.pause().unwrap();
     let silence = Duration::from_millis(300);
     assert!(nats.is_running() && pg.is_running());
-    assert!(
-        tokio::time::timeout(silence, context.query_account())
-            .await
-            .is_err()
-    );
+    assert!(tokio::time::timeout(silence, context.query_account()).await.is_err());
     let mut ping = Box::pin(connection.ping());
     assert!(tokio::time::timeout(silence, &mut ping).await.is_err());
 
     nats.resume().unwrap();
     pg.resume().unwrap();
     let patience = Duration::from_secs(10);
-    tokio::time::timeout(patience, context.query_account())
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(patience, context.query_account()).await.unwrap().unwrap();
     tokio::time::timeout(patience, ping).await.unwrap().unwrap();
 }
 
@@ -214,9 +159,7 @@ async fn a_paused_server_answers_nothing_until_it_is_resumed() {
 async fn a_paused_server_can_be_stopped() {
     let dir = scratch_dir().unwrap();
     let tools = Tools::locate().unwrap();
-    let mut pg = Postgres::start(&tools, dir.path().join("pg"), quick())
-        .await
-        .unwrap();
+    let mut pg = Postgres::start(&tools, dir.path().join("pg"), quick()).await.unwrap();
     pg.pause().unwrap();
     let asked = Instant::now();
     pg.stop().await.unwrap();
@@ -228,18 +171,10 @@ async fn a_directory_in_use_is_refused() {
     let dir = scratch_dir().unwrap();
     let tools = Tools::locate().unwrap();
     let home = dir.path().join("nats");
-    let _first = NatsServer::start(&tools, &home, NatsOptions::default())
-        .await
-        .unwrap();
+    let _first = NatsServer::start(&tools, &home, NatsOptions::default()).await.unwrap();
     let second = NatsServer::start(&tools, &home, NatsOptions::default()).await;
-    let refusal = second
-        .err()
-        .expect("a second server in one directory")
-        .to_string();
-    assert!(
-        refusal.contains("in use by another valera-analytics"),
-        "{refusal}"
-    );
+    let refusal = second.err().expect("a second server in one directory").to_string();
+    assert!(refusal.contains("in use by another valera-analytics"), "{refusal}");
 }
 
 #[tokio::test]
@@ -272,11 +207,7 @@ async fn a_cluster_of_another_version_is_refused() {
     let home = dir.path().join("pg");
     std::fs::create_dir_all(home.join("data")).unwrap();
     std::fs::write(home.join("data/PG_VERSION"), "9\n").unwrap();
-    let refusal = Postgres::start(&tools, &home, quick())
-        .await
-        .err()
-        .expect("an old cluster")
-        .to_string();
+    let refusal = Postgres::start(&tools, &home, quick()).await.err().expect("an old cluster").to_string();
     assert!(refusal.contains("PostgreSQL 9"), "{refusal}");
 }
 
@@ -296,14 +227,9 @@ fn servers_outlive_the_thread_that_started_them_and_die_on_drop() {
     let dir = scratch_dir().unwrap();
     let home = dir.path().join("nats");
     let starter = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let tools = Tools::locate().unwrap();
-        runtime
-            .block_on(NatsServer::start(&tools, home, NatsOptions::default()))
-            .unwrap()
+        runtime.block_on(NatsServer::start(&tools, home, NatsOptions::default())).unwrap()
     });
     let mut server = starter.join().unwrap();
     std::thread::sleep(Duration::from_millis(100));
@@ -320,9 +246,7 @@ fn servers_outlive_the_thread_that_started_them_and_die_on_drop() {
 async fn start_both_and_wait_to_be_killed() {
     let dir = PathBuf::from(std::env::var(STARTED_IN).unwrap());
     let tools = Tools::locate().unwrap();
-    let nats = NatsServer::start(&tools, dir.join("nats"), NatsOptions::default())
-        .await
-        .unwrap();
+    let nats = NatsServer::start(&tools, dir.join("nats"), NatsOptions::default()).await.unwrap();
     let pg = Postgres::start(&tools, dir.join("pg"), quick()).await.unwrap();
     let _open = PgConnection::connect(&pg.url()).await.unwrap();
     std::fs::write(dir.join("pids.new"), format!("{} {}", nats.pid(), pg.pid())).unwrap();
@@ -344,23 +268,13 @@ async fn a_program_that_is_killed_leaves_no_server() {
     let file = dir.path().join("pids");
     let deadline = Instant::now() + Duration::from_secs(60);
     while !file.exists() {
-        assert!(
-            Instant::now() < deadline && program.try_wait().unwrap().is_none(),
-            "the program did not start"
-        );
+        assert!(Instant::now() < deadline && program.try_wait().unwrap().is_none(), "the program did not start");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let pids: Vec<u32> = std::fs::read_to_string(&file)
-        .unwrap()
-        .split(' ')
-        .map(|pid| pid.parse().unwrap())
-        .collect();
+    let pids: Vec<u32> = std::fs::read_to_string(&file).unwrap().split(' ').map(|pid| pid.parse().unwrap()).collect();
     assert!(pids.iter().all(|pid| exists(*pid)));
     let backends = processes_in(dir.path());
-    assert!(
-        backends.len() > 3,
-        "postmaster, nats-server and some backends, not {backends:?}"
-    );
+    assert!(backends.len() > 3, "postmaster, nats-server and some backends, not {backends:?}");
 
     program.kill().unwrap();
     program.wait().unwrap();
@@ -369,12 +283,8 @@ async fn a_program_that_is_killed_leaves_no_server() {
     assert!(!pids.iter().any(|pid| exists(*pid)));
     // And the next run finds all in order, though nobody tidied up.
     let tools = Tools::locate().unwrap();
-    NatsServer::start(&tools, dir.path().join("nats"), NatsOptions::default())
-        .await
-        .unwrap();
-    Postgres::start(&tools, dir.path().join("pg"), quick())
-        .await
-        .unwrap();
+    NatsServer::start(&tools, dir.path().join("nats"), NatsOptions::default()).await.unwrap();
+    Postgres::start(&tools, dir.path().join("pg"), quick()).await.unwrap();
 }
 
 #[tokio::test]
@@ -392,22 +302,15 @@ async fn a_server_that_a_previous_run_left_is_ended_first() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    eventually("a leftover server", || {
-        processes_in(&home).contains(&leftover.id())
-    })
-    .await;
+    eventually("a leftover server", || processes_in(&home).contains(&leftover.id())).await;
 
-    let server = NatsServer::start(&tools, &home, NatsOptions::default())
-        .await
-        .unwrap();
+    let server = NatsServer::start(&tools, &home, NatsOptions::default()).await.unwrap();
     assert!(leftover.try_wait().unwrap().is_some());
     assert_eq!(processes_in(&home), [server.pid()]);
 }
 
 fn processes_in(dir: &Path) -> Vec<u32> {
-    let pids = std::fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let pids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let works_there =
         |pid: &u32| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(dir));
     pids.filter(works_there).collect()
@@ -418,14 +321,7 @@ fn listening_addresses(pid: u32) -> Vec<String> {
     let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
     let links = fds.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
     let sockets: Vec<String> = links
-        .filter_map(|link| {
-            Some(
-                link.to_str()?
-                    .strip_prefix("socket:[")?
-                    .strip_suffix(']')?
-                    .to_owned(),
-            )
-        })
+        .filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
         .collect();
     let table = |name: &str| std::fs::read_to_string(format!("/proc/net/{name}")).unwrap_or_default();
     let mut found = Vec::new();
@@ -434,18 +330,10 @@ fn listening_addresses(pid: u32) -> Vec<String> {
         let [_, local, _, state, ..] = fields[..] else {
             continue;
         };
-        if state == "0A"
-            && fields
-                .get(9)
-                .is_some_and(|inode| sockets.iter().any(|socket| socket == inode))
-        {
+        if state == "0A" && fields.get(9).is_some_and(|inode| sockets.iter().any(|socket| socket == inode)) {
             let (address, port) = local.split_once(':').unwrap();
             let port = u16::from_str_radix(port, 16).unwrap();
-            let address = if address == "0100007F" {
-                "127.0.0.1"
-            } else {
-                address
-            };
+            let address = if address == "0100007F" { "127.0.0.1" } else { address };
             found.push(format!("{address}:{port}"));
         }
     }

@@ -53,11 +53,7 @@ impl Home {
         }
         let lock = lock(&dir)?;
         end_leftovers(&dir).await?;
-        Ok(Self {
-            dir,
-            user,
-            _lock: lock,
-        })
+        Ok(Self { dir, user, _lock: lock })
     }
 
     /// A directory below, which the server's user owns.
@@ -74,9 +70,7 @@ impl Home {
     /// The port to listen on: `wanted`, else the one of the previous run if it is free, else a new one.
     pub(super) fn port(&self, wanted: Option<u16>) -> Result<u16> {
         let path = self.dir.join("port");
-        let kept = fs::read_to_string(&path)
-            .ok()
-            .and_then(|text| text.trim().parse().ok());
+        let kept = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
         let port = match wanted.or(kept.filter(|port| is_free(*port))) {
             Some(port) => port,
             None => free_port()?,
@@ -92,11 +86,7 @@ impl Home {
     pub(super) fn log(&self) -> Result<File> {
         let path = self.log_path();
         let opening = || format!("opening {}", path.display());
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .with_context(opening)?;
+        let log = OpenOptions::new().create(true).append(true).open(&path).with_context(opening)?;
         if log.metadata().with_context(opening)?.len() > LOG_LIMIT {
             log.set_len(0).with_context(opening)?;
         }
@@ -119,11 +109,7 @@ impl Home {
 
 fn lock(dir: &Path) -> Result<File> {
     let path = dir.join("lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path);
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = file.with_context(|| format!("opening {}", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -154,18 +140,12 @@ async fn end_leftovers(dir: &Path) -> Result<()> {
             return Ok(());
         }
     }
-    bail!(
-        "processes {:?} of a previous run in {} do not end",
-        processes::living_in(dir),
-        dir.display()
-    )
+    bail!("processes {:?} of a previous run in {} do not end", processes::living_in(dir), dir.display())
 }
 
 fn free_port() -> Result<u16> {
     let mut tries = (0..200).map(|_| rand::rng().random_range(PORTS));
-    tries
-        .find(|port| is_free(*port))
-        .context("no free port between 20000 and 32000")
+    tries.find(|port| is_free(*port)).context("no free port between 20000 and 32000")
 }
 
 pub(super) fn is_free(port: u16) -> bool {

@@ -48,8 +48,7 @@ impl NatsServer {
         let port = home.port(options.port)?;
         home.subdir("jetstream")?;
         let conf = home.dir.join("server.conf");
-        std::fs::write(&conf, configuration(&options))
-            .with_context(|| format!("writing {}", conf.display()))?;
+        std::fs::write(&conf, configuration(&options)).with_context(|| format!("writing {}", conf.display()))?;
         let binary = tools.nats_server.clone();
         let command = command(&binary, &home.dir, port);
         let mut server = Server::launch("nats-server", command, home).await?;
@@ -129,20 +128,13 @@ impl NatsServer {
 fn configuration(options: &NatsOptions) -> String {
     match options.sync_interval {
         None => CONF.to_owned(),
-        Some(every) => CONF.replace(
-            SYNC_ALWAYS,
-            &format!("sync_interval: \"{}ms\"", every.as_millis()),
-        ),
+        Some(every) => CONF.replace(SYNC_ALWAYS, &format!("sync_interval: \"{}ms\"", every.as_millis())),
     }
 }
 
 fn command(binary: &Path, dir: &Path, port: u16) -> Command {
     let mut command = Command::new(binary);
-    command
-        .arg("-c")
-        .arg(dir.join("server.conf"))
-        .arg("-sd")
-        .arg(dir.join("jetstream"));
+    command.arg("-c").arg(dir.join("server.conf")).arg("-sd").arg(dir.join("jetstream"));
     command.args(["-a", "127.0.0.1", "-p", &port.to_string()]);
     command
 }
@@ -166,10 +158,7 @@ mod tests {
     #[test]
     fn the_product_waits_for_the_disk_and_a_test_need_not() {
         assert_eq!(CONF.matches(SYNC_ALWAYS).count(), 1);
-        let relaxed = NatsOptions {
-            sync_interval: Some(Duration::from_secs(2)),
-            ..NatsOptions::default()
-        };
+        let relaxed = NatsOptions { sync_interval: Some(Duration::from_secs(2)), ..NatsOptions::default() };
         assert!(configuration(&NatsOptions::default()).contains(SYNC_ALWAYS));
         assert!(configuration(&relaxed).contains("sync_interval: \"2000ms\""));
     }

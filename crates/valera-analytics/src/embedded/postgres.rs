@@ -35,11 +35,7 @@ pub struct PgOptions {
 
 impl Default for PgOptions {
     fn default() -> Self {
-        Self {
-            port: None,
-            fsync: true,
-            settings: Vec::new(),
-        }
+        Self { port: None, fsync: true, settings: Vec::new() }
     }
 }
 
@@ -66,12 +62,7 @@ impl Postgres {
         let command = command(&binary, &home.dir, port, &options);
         let mut server = Server::launch("postgres", command, home).await?;
         server.ready(async || ensure_database(port).await).await?;
-        Ok(Self {
-            server,
-            binary,
-            options,
-            port,
-        })
+        Ok(Self { server, binary, options, port })
     }
 
     /// `postgres://valera@127.0.0.1:<port>/valera`, the same after a restart.
@@ -169,8 +160,7 @@ async fn prepare_cluster(tools: &Tools, home: &Home, fsync: bool) -> Result<()> 
         initdb.arg("--no-sync");
     }
     server::run("initdb", initdb, home).await?;
-    fs::rename(&unfinished, &cluster)
-        .with_context(|| format!("moving the new cluster to {}", cluster.display()))
+    fs::rename(&unfinished, &cluster).with_context(|| format!("moving the new cluster to {}", cluster.display()))
 }
 
 fn remove(file: &Path) -> Result<()> {
@@ -194,10 +184,7 @@ fn command(binary: &Path, dir: &Path, port: u16, options: &PgOptions) -> Command
         ("timezone", "UTC"),
         ("log_timezone", "UTC"),
     ];
-    let extra = options
-        .settings
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let extra = options.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let mut command = Command::new(binary);
     command.arg("-D").arg(dir.join("data")).env("LC_ALL", "C");
     for (name, value) in fixed.into_iter().chain(extra) {
@@ -217,9 +204,7 @@ async fn ensure_database(port: u16) -> Result<(), sqlx::Error> {
     let mut connection = server.connect().await?;
     let exists = sqlx::query("SELECT FROM pg_database WHERE datname = 'valera'");
     if exists.fetch_optional(&mut connection).await?.is_none() {
-        sqlx::query("CREATE DATABASE valera")
-            .execute(&mut connection)
-            .await?;
+        sqlx::query("CREATE DATABASE valera").execute(&mut connection).await?;
     }
     connection.close().await
 }

@@ -12,11 +12,7 @@ const PROGRAMS: [&str; 3] = ["nats-server", "postgres", "initdb"];
 
 /// The living children of `parent`, by process id.
 pub(super) fn children(parent: u32) -> Vec<u32> {
-    all()
-        .into_iter()
-        .filter(|process| process.parent == parent)
-        .map(|process| process.pid)
-        .collect()
+    all().into_iter().filter(|process| process.parent == parent).map(|process| process.pid).collect()
 }
 
 /// Whether any of these process ids belongs to a process that has not ended.
@@ -27,11 +23,7 @@ pub(super) fn any_alive(pids: &[u32]) -> bool {
 /// The living servers that work in `dir` or below, by process id.
 pub(super) fn living_in(dir: &Path) -> Vec<u32> {
     let ours = |process: &Process| PROGRAMS.contains(&process.name.as_str()) && process.lives_in(dir);
-    all()
-        .into_iter()
-        .filter(ours)
-        .map(|process| process.pid)
-        .collect()
+    all().into_iter().filter(ours).map(|process| process.pid).collect()
 }
 
 struct Process {
@@ -67,9 +59,7 @@ fn all() -> Vec<Process> {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return Vec::new();
     };
-    entries
-        .filter_map(|entry| Process::read(entry.ok()?.file_name().to_str()?.parse().ok()?))
-        .collect()
+    entries.filter_map(|entry| Process::read(entry.ok()?.file_name().to_str()?.parse().ok()?)).collect()
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -77,32 +67,19 @@ impl Process {
     fn parse(line: &str) -> Option<Self> {
         let (pid, rest) = line.trim_start().split_once(' ')?;
         let (parent, command) = rest.trim_start().split_once(' ')?;
-        let name = Path::new(command.split(' ').next()?)
-            .file_name()?
-            .to_str()?
-            .to_owned();
-        Some(Self {
-            pid: pid.parse().ok()?,
-            parent: parent.parse().ok()?,
-            name,
-            command: command.to_owned(),
-        })
+        let name = Path::new(command.split(' ').next()?).file_name()?.to_str()?.to_owned();
+        Some(Self { pid: pid.parse().ok()?, parent: parent.parse().ok()?, name, command: command.to_owned() })
     }
 
     /// Both servers have their directory in their arguments.
     fn lives_in(&self, dir: &Path) -> bool {
-        dir.to_str()
-            .is_some_and(|dir| self.command.contains(&format!("{dir}/")))
+        dir.to_str().is_some_and(|dir| self.command.contains(&format!("{dir}/")))
     }
 }
 
 #[cfg(not(target_os = "linux"))]
 fn all() -> Vec<Process> {
-    let listed = std::process::Command::new("ps")
-        .args(["-axo", "pid=,ppid=,command="])
-        .output();
-    let text = listed
-        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-        .unwrap_or_default();
+    let listed = std::process::Command::new("ps").args(["-axo", "pid=,ppid=,command="]).output();
+    let text = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     text.lines().filter_map(Process::parse).collect()
 }

@@ -31,17 +31,13 @@ pub(super) struct Server {
 impl Server {
     /// Starts `command` in `home`, its output in the home's log. It is not ready yet.
     pub(super) async fn launch(name: &'static str, command: Command, home: Home) -> Result<Self> {
-        let child = launch(command, &home)
-            .await
-            .with_context(|| format!("starting {name}"))?;
+        let child = launch(command, &home).await.with_context(|| format!("starting {name}"))?;
         Ok(Self { name, child, home })
     }
 
     /// Starts `command` in place of a process that has ended.
     pub(super) async fn relaunch(&mut self, command: Command) -> Result<()> {
-        self.child = launch(command, &self.home)
-            .await
-            .with_context(|| format!("starting {}", self.name))?;
+        self.child = launch(command, &self.home).await.with_context(|| format!("starting {}", self.name))?;
         Ok(())
     }
 
@@ -57,11 +53,7 @@ impl Server {
                 bail!("{} ended at its start; {}", self.name, self.home.log_tail());
             }
             if Instant::now() > deadline {
-                bail!(
-                    "{} is not ready after {READY_LIMIT:?}; {}",
-                    self.name,
-                    self.home.log_tail()
-                );
+                bail!("{} is not ready after {READY_LIMIT:?}; {}", self.name, self.home.log_tail());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -119,13 +111,11 @@ impl Server {
 
     /// Freezes the process, then its children: nothing answers, yet every connection stays open.
     pub(super) fn pause(&mut self) -> Result<()> {
-        self.send_to_all(Signal::Pause)
-            .with_context(|| format!("pausing {}", self.name))
+        self.send_to_all(Signal::Pause).with_context(|| format!("pausing {}", self.name))
     }
 
     pub(super) fn resume(&mut self) -> Result<()> {
-        self.send_to_all(Signal::Resume)
-            .with_context(|| format!("resuming {}", self.name))
+        self.send_to_all(Signal::Resume).with_context(|| format!("resuming {}", self.name))
     }
 
     fn send_to_all(&mut self, signal: Signal) -> Result<()> {
@@ -154,9 +144,7 @@ impl Drop for Server {
 
 /// Runs a program of the server's to its end, e.g. `initdb`.
 pub(super) async fn run(name: &'static str, command: Command, home: &Home) -> Result<()> {
-    let mut child = launch(command, home)
-        .await
-        .with_context(|| format!("starting {name}"))?;
+    let mut child = launch(command, home).await.with_context(|| format!("starting {name}"))?;
     let mut status = None;
     let ended = until(READY_LIMIT, || {
         status = child.try_wait().ok().flatten();
@@ -176,19 +164,10 @@ async fn launch(mut command: Command, home: &Home) -> Result<Child> {
     let program = Path::new(command.get_program()).to_path_buf();
     let obstacle = home.user.and_then(|user| user::obstacle(&program, user));
     if let Some(obstacle) = obstacle {
-        bail!(
-            "the servers' user may not pass {}: run `make setup` as root, or as another user",
-            obstacle.display()
-        );
+        bail!("the servers' user may not pass {}: run `make setup` as root, or as another user", obstacle.display());
     }
     let log = home.log()?;
     // The directory is also how a leftover process is recognised.
-    command
-        .current_dir(&home.dir)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log);
-    spawn::spawn(command, home.user)
-        .await
-        .with_context(|| program.display().to_string())
+    command.current_dir(&home.dir).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    spawn::spawn(command, home.user).await.with_context(|| program.display().to_string())
 }

@@ -57,10 +57,7 @@ pub(super) async fn spawn(mut command: Command, user: Option<User>) -> io::Resul
     prepare(&mut command);
     let (reply, answer) = oneshot::channel();
     let gone = || io::Error::other("the spawning thread is gone");
-    SPAWNER
-        .get_or_init(start_spawner)
-        .send(Order { command, reply })
-        .map_err(|_| gone())?;
+    SPAWNER.get_or_init(start_spawner).send(Order { command, reply }).map_err(|_| gone())?;
     answer.await.map_err(|_| gone())?
 }
 

@@ -19,16 +19,8 @@ struct Kind {
     minimum: [u32; 3],
 }
 
-const NATS: Kind = Kind {
-    name: "nats-server",
-    program: "",
-    minimum: [2, 12, 1],
-};
-const POSTGRES: Kind = Kind {
-    name: "PostgreSQL",
-    program: "postgres",
-    minimum: [15, 0, 0],
-};
+const NATS: Kind = Kind { name: "nats-server", program: "", minimum: [2, 12, 1] };
+const POSTGRES: Kind = Kind { name: "PostgreSQL", program: "postgres", minimum: [15, 0, 0] };
 
 /// Where `scripts/setup` writes what it found, below the checkout.
 const TOOLS_ENV: &str = ".valera/tools.env";
@@ -59,10 +51,7 @@ impl Tools {
             Some(named) => POSTGRES.check(named.into())?,
             None => POSTGRES.first_good(packaged_postgres().into_iter().chain(on_path))?,
         };
-        Ok(Self {
-            nats_server,
-            postgres_bin,
-        })
+        Ok(Self { nats_server, postgres_bin })
     }
 
     /// The same nats-server with the PostgreSQL in `bin`: how tests meet the oldest version that the SQL must run on.
@@ -71,10 +60,7 @@ impl Tools {
     /// When `bin` holds no PostgreSQL, or one older than 15.
     pub fn with_postgres(&self, bin: impl Into<PathBuf>) -> Result<Self> {
         let postgres_bin = POSTGRES.check(bin.into())?;
-        Ok(Self {
-            nats_server: self.nats_server.clone(),
-            postgres_bin,
-        })
+        Ok(Self { nats_server: self.nats_server.clone(), postgres_bin })
     }
 
     /// The major version of the PostgreSQL.
@@ -89,21 +75,16 @@ pub fn setting(name: &str) -> Option<String> {
     variable(name).or_else(|| {
         let here = std::env::current_dir().ok();
         let program = std::env::current_exe().ok();
-        let file = [here, program].into_iter().flatten().find_map(|start| {
-            start
-                .ancestors()
-                .map(|dir| dir.join(TOOLS_ENV))
-                .find(|file| file.is_file())
-        })?;
+        let file = [here, program]
+            .into_iter()
+            .flatten()
+            .find_map(|start| start.ancestors().map(|dir| dir.join(TOOLS_ENV)).find(|file| file.is_file()))?;
         let mut pairs = dotenvy::from_path_iter(file).ok()?.filter_map(Result::ok);
         pairs.find_map(|(key, value)| (key == name).then_some(value))
     })
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "tools are the machine's, not the system's configuration"
-)]
+#[allow(clippy::disallowed_methods, reason = "tools are the machine's, not the system's configuration")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -126,11 +107,7 @@ fn packaged_postgres() -> Vec<PathBuf> {
 
 impl Kind {
     fn binary(&self, candidate: &Path) -> PathBuf {
-        if self.program.is_empty() {
-            candidate.to_path_buf()
-        } else {
-            candidate.join(self.program)
-        }
+        if self.program.is_empty() { candidate.to_path_buf() } else { candidate.join(self.program) }
     }
 
     fn first_good(&self, candidates: impl Iterator<Item = PathBuf>) -> Result<PathBuf> {
@@ -149,8 +126,8 @@ impl Kind {
 
     fn check(&self, candidate: PathBuf) -> Result<PathBuf> {
         let (name, binary) = (self.name, self.binary(&candidate));
-        let found = version(&binary)
-            .with_context(|| format!("no {name} at {}: run `make setup`", binary.display()))?;
+        let found =
+            version(&binary).with_context(|| format!("no {name} at {}: run `make setup`", binary.display()))?;
         if found < self.minimum {
             let dotted = |[major, minor, patch]: [u32; 3]| format!("{major}.{minor}.{patch}");
             let (found, minimum, at) = (dotted(found), dotted(self.minimum), binary.display());
@@ -161,10 +138,7 @@ impl Kind {
 }
 
 fn version(program: &Path) -> Result<[u32; 3]> {
-    let output = Command::new(program)
-        .arg("--version")
-        .output()
-        .context("asking for its version")?;
+    let output = Command::new(program).arg("--version").output().context("asking for its version")?;
     let text = String::from_utf8_lossy(&output.stdout);
     parse_version(&text).with_context(|| format!("reading a version from {:?}", text.trim()))
 }
@@ -172,15 +146,10 @@ fn version(program: &Path) -> Result<[u32; 3]> {
 /// The first number in `text` with the parts that follow it: `nats-server: v2.15.1`, `postgres (PostgreSQL) 18.6`.
 fn parse_version(text: &str) -> Option<[u32; 3]> {
     let start = text.find(|c: char| c.is_ascii_digit())?;
-    let end = text[start..]
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .map_or(text.len(), |length| start + length);
+    let end =
+        text[start..].find(|c: char| !c.is_ascii_digit() && c != '.').map_or(text.len(), |length| start + length);
     let mut parts = text[start..end].split('.').map_while(|part| part.parse().ok());
-    Some([
-        parts.next()?,
-        parts.next().unwrap_or(0),
-        parts.next().unwrap_or(0),
-    ])
+    Some([parts.next()?, parts.next().unwrap_or(0), parts.next().unwrap_or(0)])
 }
 
 #[cfg(test)]
@@ -191,10 +160,7 @@ mod tests {
     fn versions_are_read_as_the_servers_print_them() {
         assert_eq!(parse_version("nats-server: v2.15.1\n"), Some([2, 15, 1]));
         assert_eq!(parse_version("postgres (PostgreSQL) 18.6\n"), Some([18, 6, 0]));
-        assert_eq!(
-            parse_version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"),
-            Some([15, 18, 0])
-        );
+        assert_eq!(parse_version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"), Some([15, 18, 0]));
         assert_eq!(parse_version("nats-server: v2.12.0-RC.1"), Some([2, 12, 0]));
         assert_eq!(parse_version("postgres (PostgreSQL) 19devel"), Some([19, 0, 0]));
         assert_eq!(parse_version("command not found"), None);

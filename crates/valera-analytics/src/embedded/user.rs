@@ -31,10 +31,7 @@ pub(super) fn server_user() -> Option<User> {
         return None;
     }
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    Some(find_user(&passwd, "postgres").unwrap_or(User {
-        uid: NOBODY,
-        gid: NOBODY,
-    }))
+    Some(find_user(&passwd, "postgres").unwrap_or(User { uid: NOBODY, gid: NOBODY }))
 }
 
 fn find_user(passwd: &str, name: &str) -> Option<User> {
@@ -44,10 +41,7 @@ fn find_user(passwd: &str, name: &str) -> Option<User> {
             return None;
         }
         let mut numbers = fields.skip(1).map_while(|field| field.parse().ok());
-        Some(User {
-            uid: numbers.next()?,
-            gid: numbers.next()?,
-        })
+        Some(User { uid: numbers.next()?, gid: numbers.next()? })
     })
 }
 
@@ -73,17 +67,14 @@ pub(super) fn obstacle(path: &Path, user: User) -> Option<PathBuf> {
 /// # Errors
 /// When a relative `preferred` cannot be resolved, because the working directory is gone.
 pub fn reachable_dir(preferred: &Path) -> Result<PathBuf> {
-    let preferred =
-        std::path::absolute(preferred).with_context(|| format!("resolving {}", preferred.display()))?;
+    let preferred = std::path::absolute(preferred).with_context(|| format!("resolving {}", preferred.display()))?;
     let Some(user) = server_user() else {
         return Ok(preferred);
     };
     if obstacle(&preferred, user).is_none() {
         return Ok(preferred);
     }
-    let below_root = preferred
-        .components()
-        .filter(|part| matches!(part, Component::Normal(_)));
+    let below_root = preferred.components().filter(|part| matches!(part, Component::Normal(_)));
     Ok(Path::new(SHARED_DATA).join(below_root.collect::<PathBuf>()))
 }
 
@@ -106,7 +97,8 @@ mod tests {
 
     #[test]
     fn a_user_is_found_by_its_whole_name() {
-        let passwd = "root:x:0:0:root:/root:/bin/sh\npostgres2:x:7:8::/:\npostgres:x:101:104:admin:/var/lib:/bin/bash\n";
+        let passwd =
+            "root:x:0:0:root:/root:/bin/sh\npostgres2:x:7:8::/:\npostgres:x:101:104:admin:/var/lib:/bin/bash\n";
         let found = find_user(passwd, "postgres").unwrap();
         assert_eq!((found.uid, found.gid), (101, 104));
         assert!(find_user(passwd, "nobody").is_none());
@@ -114,20 +106,11 @@ mod tests {
 
     #[test]
     fn a_private_directory_is_an_obstacle_to_strangers_only() {
-        let private = tempfile::Builder::new()
-            .permissions(Permissions::from_mode(0o700))
-            .tempdir()
-            .unwrap();
+        let private = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().unwrap();
         let inside = private.path().join("data");
         let owner = fs::metadata(private.path()).unwrap();
-        let owner = User {
-            uid: owner.uid(),
-            gid: owner.gid(),
-        };
-        assert_eq!(
-            obstacle(&inside, User { uid: 4242, gid: 4242 }).as_deref(),
-            Some(private.path())
-        );
+        let owner = User { uid: owner.uid(), gid: owner.gid() };
+        assert_eq!(obstacle(&inside, User { uid: 4242, gid: 4242 }).as_deref(), Some(private.path()));
         assert_eq!(obstacle(&inside, owner), None);
     }
 }

@@ -98,7 +98,7 @@ fn card(run: &[Group<'_>]) -> Option<usize> {
         let tight = number[..*count - 1]
             .iter()
             .all(|group| group.gap.is_some_and(|gap| gap.chars().count() == 1));
-        (13..=19).contains(&sizes.iter().sum()) && printed && tight && luhn(number)
+        (13..=19).contains(&sizes.iter().sum::<usize>()) && printed && tight && luhn(number)
     })
 }
 

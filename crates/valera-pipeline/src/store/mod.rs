@@ -11,6 +11,7 @@ pub mod letters;
 pub mod migrate;
 pub mod partitions;
 pub mod raw;
+pub mod reports;
 pub mod settings;
 pub mod writer;
 

@@ -1,0 +1,55 @@
+//! The command line: one arm a command, each command's file holds its arguments and its work.
+//!
+//! It does not know what a command does.
+
+use crate::commands;
+use crate::config;
+use clap::{Parser, Subcommand};
+
+/// Analytics of the Valera assistant: an event-sourced pipeline on NATS JetStream and Postgres.
+#[derive(Debug, Parser)]
+#[command(name = "valera-analytics", version, about, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(commands::demo::Demo),
+    Up(commands::up::Up),
+    Run(commands::run::Run),
+    Migrate(commands::migrate::Migrate),
+    Topology(commands::topology::Topology),
+    Track(commands::track::Track),
+    Import(commands::import::Import),
+    Funnel(commands::funnel::Funnel),
+    Latency(commands::latency::Latency),
+    Status(commands::status::Status),
+    Completions(commands::completions::Completions),
+}
+
+impl Cli {
+    /// Runs the command to its end.
+    ///
+    /// # Errors
+    /// Whatever made it fail, in words for whoever called it.
+    pub fn run(self) -> anyhow::Result<()> {
+        config::log_to_stderr(matches!(self.command, Command::Demo(_)));
+        tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+            match self.command {
+                Command::Demo(demo) => demo.run().await,
+                Command::Up(up) => up.run().await,
+                Command::Run(run) => run.run().await,
+                Command::Migrate(migrate) => migrate.run().await,
+                Command::Topology(topology) => topology.run().await,
+                Command::Track(track) => track.run().await,
+                Command::Import(import) => import.run().await,
+                Command::Funnel(funnel) => funnel.run().await,
+                Command::Latency(latency) => latency.run().await,
+                Command::Status(status) => status.run().await,
+                Command::Completions(completions) => completions.run(),
+            }
+        })
+    }
+}

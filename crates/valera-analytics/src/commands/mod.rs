@@ -1,0 +1,15 @@
+//! One file a command: its arguments, and what it does with the libraries.
+
+pub mod completions;
+pub mod demo;
+pub mod funnel;
+pub mod import;
+pub mod latency;
+pub mod migrate;
+pub mod run;
+pub mod status;
+pub mod topology;
+pub mod track;
+pub mod up;
+
+mod stop;

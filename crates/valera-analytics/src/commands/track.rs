@@ -1,0 +1,72 @@
+//! `track`: publishes one event, as the bot would.
+//!
+//! A flawed event is named and published all the same: its bytes must survive, and the dead letters keep them.
+
+use crate::{config::NatsArgs, output};
+use anyhow::{Context, bail};
+use chrono::{DateTime, SubsecRound, Utc};
+use clap::Args;
+use serde_json::{Map, Value, json};
+use valera_events::{Headers, Origin, Verdict, check, id, subject};
+use valera_pipeline::consume::Link;
+use valera_tracker::{Outgoing, Publisher};
+
+/// Publish one event
+#[derive(Debug, Args)]
+pub struct Track {
+    /// Its name, as booking_request_created
+    event: String,
+    /// The chat it belongs to
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    chat_id: i64,
+    /// A property; the value is JSON, or text where it is not
+    #[arg(long = "property", value_name = "KEY=VALUE", value_parser = property)]
+    properties: Vec<(String, Value)>,
+    /// When it occurred [default: now]
+    #[arg(long, value_name = "RFC3339")]
+    occurred_at: Option<DateTime<Utc>>,
+    #[command(flatten)]
+    nats: NatsArgs,
+}
+
+fn property(text: &str) -> Result<(String, Value), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+    Ok((key.to_owned(), value))
+}
+
+impl Track {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let now = Utc::now();
+        let occurred_at = self.occurred_at.unwrap_or(now).trunc_subsecs(6);
+        let event_id = id::mint(occurred_at, rand::random());
+        let body = json!({
+            "event_id": event_id,
+            "event_name": self.event,
+            "chat_id": self.chat_id,
+            "occurred_at": occurred_at,
+            "properties": self.properties.into_iter().collect::<Map<_, _>>(),
+        });
+        let body = serde_json::to_vec(&body)?;
+        let subject = subject::of_event(&self.event).unwrap_or_else(|| subject::INVALID.to_owned());
+        let verdict = check(&subject, &Headers::default(), &body, now);
+        let flaws = match &verdict {
+            Verdict::Accepted(_) => Vec::new(),
+            Verdict::Rejected(rejection) => rejection.reasons.clone(),
+        };
+        let client = Link::new(&self.nats.nats_url, "valera-track").connect().await?;
+        let message = Outgoing {
+            subject: subject.clone(),
+            msg_id: Some(event_id.to_string()),
+            origin: Origin::Live,
+            body: body.clone().into(),
+        };
+        let receipt = Publisher::new(client).publish(message).await.context("publishing")?;
+        output::print(&format!("{event_id} published to {subject} as sequence {}\n", receipt.sequence))?;
+        if flaws.is_empty() {
+            return Ok(());
+        }
+        let reasons: Vec<_> = flaws.iter().map(ToString::to_string).collect();
+        bail!("it will end in the dead letters: {}", reasons.join("; "))
+    }
+}

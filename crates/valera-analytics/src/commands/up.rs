@@ -1,0 +1,57 @@
+//! `up`: a complete local system on one command, kept until Ctrl-C and found again the next time.
+
+use super::{run, stop};
+use crate::{
+    config::ZoneArgs,
+    embedded::{Tools, reachable_dir},
+    local::{LocalSystem, Options},
+    output,
+};
+use clap::Args;
+use std::path::PathBuf;
+use valera_pipeline::service::Service;
+
+/// Run a complete local system: nats-server, Postgres and every service
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Only the servers, schema and topology; run services yourself
+    #[arg(long)]
+    servers_only: bool,
+    /// Where data, keys and the file `env` are kept
+    #[arg(long, default_value = ".valera/up", value_name = "DIR")]
+    data_dir: PathBuf,
+    #[command(flatten)]
+    zone: ZoneArgs,
+}
+
+impl Up {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let shutdown = stop::on_signal()?;
+        let options = Options { time_zone: self.zone.time_zone, ..Options::default() };
+        let dir = reachable_dir(&self.data_dir)?;
+        let mut system = LocalSystem::start(&Tools::locate()?, &dir, options).await?;
+        output::print(&welcome(&system))?;
+        let ended = if self.servers_only {
+            shutdown.cancelled().await;
+            Ok(())
+        } else {
+            run::start(&Service::ALL, &system.environment, &shutdown).0.wait(run::GRACE).await
+        };
+        ended.and(system.stop().await)
+    }
+}
+
+fn welcome(system: &LocalSystem) -> String {
+    let environment = &system.environment;
+    let env = system.dir().join("env");
+    format!(
+        "ready: NATS at {}, Postgres at {}, days cut in {}\n\
+         to use it from another shell:  . {}\n\
+         Ctrl-C stops everything; the data stays in {}\n",
+        environment.nats_url,
+        environment.database_url,
+        environment.time_zone.as_deref().unwrap_or("UTC"),
+        env.display(),
+        system.dir().display(),
+    )
+}

@@ -1,0 +1,154 @@
+//! Where configuration comes from: flags, over `VALERA_*` environment variables, over a `.env` file.
+//!
+//! The only module that reads the environment. A secret can come as a value or, better, as `…_FILE`: an environment is
+//! visible to others, a file is not. Nothing is opened here but key files.
+
+use anyhow::{Context, bail};
+use clap::Args;
+use std::{
+    fs,
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tracing_subscriber::EnvFilter;
+use valera_events::{ContentKey, Keys, PseudonymKeys};
+use valera_pipeline::{consume::Limits, service::Environment};
+
+/// Reads `.env` and chooses the TLS provider; before anything else, while there is one thread.
+pub fn prepare() {
+    // Absent is the usual case, and a malformed file shows as the variables it does not set.
+    drop(dotenvy::dotenv());
+    // Fails only where a provider was chosen already.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
+/// Logs go to standard error: standard output belongs to results. `quiet` shows warnings only.
+pub fn log_to_stderr(quiet: bool) {
+    let default = if quiet { "warn" } else { "info,async_nats=warn,sqlx=warn" };
+    let filter = EnvFilter::try_from_env("VALERA_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let colour = std::io::stderr().is_terminal() && !no_color();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
+    let json = variable("VALERA_LOG_FORMAT").is_some_and(|format| format == "json");
+    if json { builder.json().init() } else { builder.init() }
+}
+
+/// Whether the user asked for no colour (<https://no-color.org>).
+#[must_use]
+pub fn no_color() -> bool {
+    variable("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+#[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Where NATS is.
+#[derive(Debug, Clone, Args)]
+pub struct NatsArgs {
+    /// Address of the NATS server
+    #[arg(long, env = "NATS_URL", hide_env_values = true, default_value = "nats://127.0.0.1:4222", value_name = "URL")]
+    pub nats_url: String,
+}
+
+/// Where Postgres is.
+#[derive(Debug, Clone, Args)]
+pub struct DatabaseArgs {
+    /// Address of the database: postgres://user@host:port/database
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: String,
+}
+
+/// In which zone days are cut.
+#[derive(Debug, Clone, Args)]
+pub struct ZoneArgs {
+    /// Zone in which days are cut, an IANA name [default of a new database: UTC]
+    #[arg(long = "timezone", env = "VALERA_TIMEZONE", value_name = "ZONE")]
+    pub time_zone: Option<String>,
+}
+
+/// The key of content hashes.
+#[derive(Debug, Clone, Args)]
+pub struct ContentKeyArgs {
+    /// File with the key of content hashes: 64 hex digits, never changed
+    #[arg(long, env = "VALERA_CONTENT_KEY_FILE", value_name = "FILE")]
+    content_key_file: Option<PathBuf>,
+    /// The key itself; prefer the file
+    #[arg(long, env = "VALERA_CONTENT_KEY", hide = true, hide_env_values = true)]
+    content_key: Option<String>,
+}
+
+/// The keys of pseudonyms.
+#[derive(Debug, Clone, Args)]
+pub struct PseudonymKeysArgs {
+    /// File with the keys of pseudonyms, a line each, the current one first: <id>:<64 hex digits>
+    #[arg(long, env = "VALERA_PSEUDONYM_KEYS_FILE", value_name = "FILE")]
+    pseudonym_keys_file: Option<PathBuf>,
+    /// The keys themselves; prefer the file
+    #[arg(long, env = "VALERA_PSEUDONYM_KEYS", hide = true, hide_env_values = true)]
+    pseudonym_keys: Option<String>,
+}
+
+impl ContentKeyArgs {
+    /// Reads the key.
+    ///
+    /// # Errors
+    /// When there is none, or it is malformed.
+    pub fn load(&self) -> anyhow::Result<ContentKey> {
+        let text = secret("VALERA_CONTENT_KEY", self.content_key_file.as_deref(), self.content_key.as_deref())?;
+        ContentKey::from_hex(text.trim()).context("VALERA_CONTENT_KEY")
+    }
+}
+
+impl PseudonymKeysArgs {
+    /// Reads the keys.
+    ///
+    /// # Errors
+    /// When there is none, or one is malformed.
+    pub fn load(&self) -> anyhow::Result<PseudonymKeys> {
+        let text =
+            secret("VALERA_PSEUDONYM_KEYS", self.pseudonym_keys_file.as_deref(), self.pseudonym_keys.as_deref())?;
+        PseudonymKeys::parse(text.trim()).context("VALERA_PSEUDONYM_KEYS")
+    }
+}
+
+/// Everything a service needs.
+#[derive(Debug, Clone, Args)]
+pub struct ServiceArgs {
+    #[command(flatten)]
+    pub nats: NatsArgs,
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    #[command(flatten)]
+    pub zone: ZoneArgs,
+    #[command(flatten)]
+    pub content_key: ContentKeyArgs,
+    #[command(flatten)]
+    pub pseudonym_keys: PseudonymKeysArgs,
+}
+
+impl ServiceArgs {
+    /// Reads the keys.
+    ///
+    /// # Errors
+    /// When a key is missing or malformed.
+    pub fn environment(&self) -> anyhow::Result<Environment> {
+        let keys = Keys { content: self.content_key.load()?, pseudonym: self.pseudonym_keys.load()? };
+        Ok(Environment {
+            nats_url: self.nats.nats_url.clone(),
+            database_url: self.database.database_url.clone(),
+            keys: Arc::new(keys),
+            time_zone: self.zone.time_zone.clone(),
+            limits: Limits::default(),
+        })
+    }
+}
+
+fn secret(name: &str, file: Option<&Path>, value: Option<&str>) -> anyhow::Result<String> {
+    match (file, value) {
+        (Some(file), _) => fs::read_to_string(file).with_context(|| format!("reading {name}_FILE {}", file.display())),
+        (None, Some(value)) => Ok(value.to_owned()),
+        (None, None) => bail!("{name}_FILE is not set: point it at the key file (`up` makes one beside its data)"),
+    }
+}

@@ -1,0 +1,141 @@
+//! A whole system of one's own in a directory: both servers, keys, schema and topology.
+//!
+//! `up` keeps it, `demo` and the tests throw it away. What a second process needs to be part of it is written to the
+//! file `env` in the directory, by rename and only when everything is ready. It runs no service.
+
+use crate::embedded::{NatsOptions, NatsServer, PgOptions, Postgres, Tools};
+use anyhow::{Context, bail};
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use valera_events::{ContentKey, Keys, PseudonymKeys};
+use valera_pipeline::{
+    consume::{Limits, Link},
+    service::Environment,
+    store::migrate,
+    topology,
+};
+
+/// What may differ between a kept system and a test's.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    pub nats: NatsOptions,
+    pub postgres: PgOptions,
+    /// The zone in which a new database cuts its days; UTC when not given.
+    pub time_zone: Option<String>,
+}
+
+/// A running system; dropped, its servers are killed.
+pub struct LocalSystem {
+    pub nats: NatsServer,
+    pub postgres: Postgres,
+    pub environment: Environment,
+    dir: PathBuf,
+}
+
+impl LocalSystem {
+    /// Starts the servers with their data in `dir`, migrates, applies the topology, and writes `env`.
+    ///
+    /// # Errors
+    /// When a server does not start, or the directory holds a system of another zone.
+    pub async fn start(tools: &Tools, dir: &Path, options: Options) -> anyhow::Result<Self> {
+        fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
+        let env_file = dir.join("env");
+        match fs::remove_file(&env_file) {
+            Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(cause).context("removing the old env"),
+            _ => {}
+        }
+        let keys = KeyFiles::in_dir(dir)?;
+        let (nats, postgres) = futures::future::try_join(
+            NatsServer::start(tools, dir.join("nats"), options.nats),
+            Postgres::start(tools, dir.join("postgres"), options.postgres),
+        )
+        .await?;
+        let loaded = keys.load()?;
+        let settings = migrate::migrate(&postgres.url(), options.time_zone.as_deref(), &loaded.content).await?;
+        let client = Link::new(nats.url(), "valera-up").connect().await?;
+        topology::require_server(&client)?;
+        topology::apply(&async_nats::jetstream::new(client)).await?;
+        let environment = Environment {
+            nats_url: nats.url(),
+            database_url: postgres.url(),
+            keys: Arc::new(loaded),
+            time_zone: Some(settings.time_zone),
+            limits: Limits::default(),
+        };
+        let system = Self { nats, postgres, environment, dir: dir.to_owned() };
+        system.write_env(&env_file, &keys)?;
+        Ok(system)
+    }
+
+    /// Where its data is.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Stops both servers; their data stays.
+    ///
+    /// # Errors
+    /// When a server cannot be stopped.
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        let (nats, postgres) = futures::join!(self.nats.stop(), self.postgres.stop());
+        nats.and(postgres)
+    }
+
+    fn write_env(&self, path: &Path, keys: &KeyFiles) -> anyhow::Result<()> {
+        let Environment { nats_url, database_url, time_zone, .. } = &self.environment;
+        let lines = [
+            ("NATS_URL", nats_url.as_str()),
+            ("DATABASE_URL", database_url),
+            ("VALERA_TIMEZONE", time_zone.as_deref().unwrap_or("UTC")),
+            ("VALERA_CONTENT_KEY_FILE", &keys.content.to_string_lossy()),
+            ("VALERA_PSEUDONYM_KEYS_FILE", &keys.pseudonym.to_string_lossy()),
+        ]
+        .map(|(name, value)| format!("export {name}={}\n", shell_quoted(value)));
+        let part = path.with_extension("part");
+        fs::write(&part, lines.concat()).with_context(|| format!("writing {}", part.display()))?;
+        fs::rename(&part, path).with_context(|| format!("writing {}", path.display()))
+    }
+}
+
+fn shell_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// The key files of a system, made when it is first started.
+struct KeyFiles {
+    content: PathBuf,
+    pseudonym: PathBuf,
+}
+
+impl KeyFiles {
+    fn in_dir(dir: &Path) -> anyhow::Result<Self> {
+        let dir = std::path::absolute(dir)?;
+        let files = Self { content: dir.join("content.key"), pseudonym: dir.join("pseudonym.keys") };
+        keep(&files.content, || ContentKey::from_bytes(rand::random()).to_hex())?;
+        keep(&files.pseudonym, || format!("k1:{}", ContentKey::from_bytes(rand::random()).to_hex()))?;
+        Ok(files)
+    }
+
+    fn load(&self) -> anyhow::Result<Keys> {
+        let read = |path: &Path| fs::read_to_string(path).with_context(|| format!("reading {}", path.display()));
+        Ok(Keys {
+            content: ContentKey::from_hex(read(&self.content)?.trim())?,
+            pseudonym: PseudonymKeys::parse(read(&self.pseudonym)?.trim())?,
+        })
+    }
+}
+
+/// Writes a secret file that only its owner reads, unless it is there.
+fn keep(path: &Path, secret: impl FnOnce() -> String) -> anyhow::Result<()> {
+    match File::options().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(mut file) => writeln!(file, "{}", secret()).with_context(|| format!("writing {}", path.display())),
+        Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(cause) => bail!("creating {}: {cause}", path.display()),
+    }
+}

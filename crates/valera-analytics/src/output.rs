@@ -1,0 +1,61 @@
+//! What a command says: results on standard output, complaints on standard error.
+//!
+//! The only place that writes to either. Rows come as a table for people, or as JSON or CSV for programs.
+
+use crate::{
+    config,
+    report::{self, Row},
+    terminal::Style,
+};
+use clap::Args;
+use std::io::{self, IsTerminal, Write};
+
+/// The form of a report.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct OutputArgs {
+    /// Print JSON
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+    /// Print CSV
+    #[arg(long)]
+    csv: bool,
+}
+
+impl OutputArgs {
+    /// Prints rows; `table` makes what people read.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn print<T: Row>(self, rows: &[T], table: impl FnOnce(&[T], Style) -> String) -> anyhow::Result<()> {
+        let text = match self {
+            Self { json: true, .. } => report::json(rows)?,
+            Self { csv: true, .. } => report::csv(rows)?,
+            Self { .. } => table(rows, style()),
+        };
+        print(&text)
+    }
+}
+
+/// Writes to standard output. A reader that has gone away, as `head` does, is no failure.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+/// Says why the program failed: the cause first, then what led to it.
+pub fn complain(cause: &anyhow::Error) {
+    // There is nowhere left to report a failure of standard error.
+    drop(writeln!(io::stderr(), "error: {cause:#}"));
+}
+
+/// How text may look on standard output.
+#[must_use]
+pub fn style() -> Style {
+    let width = console::Term::stdout().size_checked().map(|(_, columns)| columns);
+    Style::detect(io::stdout().is_terminal(), config::no_color(), width)
+}
