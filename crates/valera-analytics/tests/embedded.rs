@@ -327,7 +327,9 @@ fn listening_addresses(pid: u32) -> Vec<String> {
     let mut found = Vec::new();
     for line in (table("tcp") + &table("tcp6")).lines() {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let [_, local, _, state, ..] = fields[..] else { continue };
+        let [_, local, _, state, ..] = fields[..] else {
+            continue;
+        };
         if state == "0A" && fields.get(9).is_some_and(|inode| sockets.iter().any(|socket| socket == inode)) {
             let (address, port) = local.split_once(':').unwrap();
             let port = u16::from_str_radix(port, 16).unwrap();

@@ -68,7 +68,9 @@ pub(super) fn obstacle(path: &Path, user: User) -> Option<PathBuf> {
 /// When a relative `preferred` cannot be resolved, because the working directory is gone.
 pub fn reachable_dir(preferred: &Path) -> Result<PathBuf> {
     let preferred = std::path::absolute(preferred).with_context(|| format!("resolving {}", preferred.display()))?;
-    let Some(user) = server_user() else { return Ok(preferred) };
+    let Some(user) = server_user() else {
+        return Ok(preferred);
+    };
     if obstacle(&preferred, user).is_none() {
         return Ok(preferred);
     }

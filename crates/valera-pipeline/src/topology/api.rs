@@ -37,10 +37,7 @@ pub(super) async fn find(
         {
             Ok(None)
         }
-        Response::Err { error } => Err(TopologyError::Refused {
-            resource: resource.clone(),
-            reason: error,
-        }),
+        Response::Err { error } => Err(TopologyError::Refused { resource: resource.clone(), reason: error }),
     }
 }
 
@@ -65,10 +62,7 @@ pub(super) async fn submit(
     };
     match request(context, resource, subject, &body).await? {
         Response::Ok(_) => Ok(()),
-        Response::Err { error } => Err(TopologyError::Refused {
-            resource: resource.clone(),
-            reason: error,
-        }),
+        Response::Err { error } => Err(TopologyError::Refused { resource: resource.clone(), reason: error }),
     }
 }
 
@@ -79,8 +73,5 @@ async fn request(
     body: &Value,
 ) -> Result<Response<Info>, TopologyError> {
     let answer = context.request(subject, body).await;
-    answer.map_err(|source| TopologyError::Unanswered {
-        resource: resource.clone(),
-        source,
-    })
+    answer.map_err(|source| TopologyError::Unanswered { resource: resource.clone(), source })
 }

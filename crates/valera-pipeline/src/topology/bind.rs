@@ -30,10 +30,7 @@ const RELIED_ON: [&str; 8] = [
 pub async fn bind(context: &Context, stream: &str, consumer: &str) -> Result<PullConsumer, TopologyError> {
     let resource = Resource::Consumer(stream.to_owned(), consumer.to_owned());
     let topology = desired()?;
-    let wanted = topology
-        .wanted
-        .iter()
-        .find(|(candidate, _)| *candidate == resource);
+    let wanted = topology.wanted.iter().find(|(candidate, _)| *candidate == resource);
     let Some((_, wanted)) = wanted else {
         return Err(TopologyError::Unknown(resource));
     };
@@ -41,21 +38,13 @@ pub async fn bind(context: &Context, stream: &str, consumer: &str) -> Result<Pul
     let found = api::find(context, &resource).await?;
     let found = found.ok_or_else(|| TopologyError::Missing(resource.clone()))?;
 
-    let has_ack_wait = found
-        .get("ack_wait")
-        .and_then(serde_json::Value::as_u64)
-        .is_some_and(|wait| wait > 0);
+    let has_ack_wait = found.get("ack_wait").and_then(serde_json::Value::as_u64).is_some_and(|wait| wait > 0);
     let matters = |field: &str| RELIED_ON.contains(&field) || (field == "ack_wait" && !has_ack_wait);
     let mut differences = compare::compare(&resource, wanted, &found);
     differences.retain(|difference| difference.field().is_some_and(matters));
     if !differences.is_empty() {
         return Err(TopologyError::Differs(differences));
     }
-    let bound = context
-        .get_consumer_from_stream::<pull::Config, _, _>(consumer, stream)
-        .await;
-    bound.map_err(|error| TopologyError::Unbound {
-        resource,
-        source: error,
-    })
+    let bound = context.get_consumer_from_stream::<pull::Config, _, _>(consumer, stream).await;
+    bound.map_err(|error| TopologyError::Unbound { resource, source: error })
 }

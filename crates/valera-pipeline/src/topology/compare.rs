@@ -52,29 +52,15 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing { resource } => write!(f, "{resource} is missing"),
-            Self::Field {
-                resource,
-                field,
-                wanted,
-                found,
-            } => {
-                write!(
-                    f,
-                    "{resource}: {field} is {}, wanted {}",
-                    shown(found),
-                    shown(wanted)
-                )
+            Self::Field { resource, field, wanted, found } => {
+                write!(f, "{resource}: {field} is {}, wanted {}", shown(found), shown(wanted))
             }
         }
     }
 }
 
 fn shown(value: &Value) -> String {
-    if is_unset(value) && !value.is_boolean() {
-        "unset".to_owned()
-    } else {
-        value.to_string()
-    }
+    if is_unset(value) && !value.is_boolean() { "unset".to_owned() } else { value.to_string() }
 }
 
 /// Every field that differs, by name.
@@ -88,11 +74,7 @@ pub(super) fn compare(
         let (wanted_value, found_value) = (value(wanted, field), value(found, field));
         wanted_value != found_value && !(is_unset(&wanted_value) && is_unset(&found_value))
     };
-    let fields = wanted
-        .keys()
-        .chain(added)
-        .filter(|field| !is_left_alone(resource, field))
-        .filter(differs);
+    let fields = wanted.keys().chain(added).filter(|field| !is_left_alone(resource, field)).filter(differs);
     let difference = |field: &String| Difference::Field {
         resource: resource.clone(),
         field: field.clone(),
@@ -167,10 +149,7 @@ mod tests {
     fn a_difference_names_its_field_and_both_values() {
         let wanted = fields(json!({"max_ack_pending": 150_000}));
         let found = fields(json!({"max_ack_pending": 1000, "filter_subject": "x.>"}));
-        let told: Vec<String> = compare(&consumer(), &wanted, &found)
-            .iter()
-            .map(Difference::to_string)
-            .collect();
+        let told: Vec<String> = compare(&consumer(), &wanted, &found).iter().map(Difference::to_string).collect();
         let expected = [
             "consumer ANALYTICS/persister: max_ack_pending is 1000, wanted 150000",
             "consumer ANALYTICS/persister: filter_subject is \"x.>\", wanted unset",
@@ -181,13 +160,9 @@ mod tests {
     #[test]
     fn resolving_changes_what_differs_and_nothing_else() {
         let wanted = fields(json!({"max_ack_pending": 150_000}));
-        let found =
-            fields(json!({"max_ack_pending": 1000, "filter_subject": "x.>", "metadata": {"team": "x"}}));
+        let found = fields(json!({"max_ack_pending": 1000, "filter_subject": "x.>", "metadata": {"team": "x"}}));
         let differences = compare(&consumer(), &wanted, &found);
         let resolved = resolve(found, &differences);
-        assert_eq!(
-            resolved,
-            fields(json!({"max_ack_pending": 150_000, "metadata": {"team": "x"}}))
-        );
+        assert_eq!(resolved, fields(json!({"max_ack_pending": 150_000, "metadata": {"team": "x"}})));
     }
 }

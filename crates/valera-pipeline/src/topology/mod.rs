@@ -94,9 +94,7 @@ pub fn desired() -> Result<Topology, TopologyError> {
     let streams = STREAMS.iter().map(|text| read(text, "name", Resource::Stream));
     let consumer = |name| Resource::Consumer(EVENTS.to_owned(), name);
     let consumers = CONSUMERS.iter().map(|text| read(text, "durable_name", consumer));
-    Ok(Topology {
-        wanted: streams.chain(consumers).collect::<Result<_, _>>()?,
-    })
+    Ok(Topology { wanted: streams.chain(consumers).collect::<Result<_, _>>()? })
 }
 
 fn read(
@@ -106,9 +104,7 @@ fn read(
 ) -> Result<(Resource, Map<String, Value>), TopologyError> {
     let config: Map<String, Value> = serde_json::from_str(text).map_err(TopologyError::File)?;
     let found = config.get(name).and_then(Value::as_str);
-    let found = found
-        .ok_or_else(|| TopologyError::File(serde::de::Error::missing_field(name)))?
-        .to_owned();
+    let found = found.ok_or_else(|| TopologyError::File(serde::de::Error::missing_field(name)))?.to_owned();
     Ok((resource(found), config))
 }
 
@@ -159,9 +155,7 @@ impl Topology {
         for (resource, wanted) in &self.wanted {
             match api::find(context, resource).await? {
                 Some(found) => differences.extend(compare::compare(resource, wanted, &found)),
-                None => differences.push(Difference::Missing {
-                    resource: resource.clone(),
-                }),
+                None => differences.push(Difference::Missing { resource: resource.clone() }),
             }
         }
         Ok(differences)
@@ -193,10 +187,7 @@ pub fn require_server(client: &Client) -> Result<(), TopologyError> {
     if client.is_server_compatible(major, minor, patch) {
         return Ok(());
     }
-    Err(TopologyError::OldServer {
-        found: client.server_info().version,
-        minimum: MINIMUM_SERVER,
-    })
+    Err(TopologyError::OldServer { found: client.server_info().version, minimum: MINIMUM_SERVER })
 }
 
 #[cfg(test)]
@@ -230,13 +221,8 @@ mod tests {
 
     #[test]
     fn the_streams_fit_the_store_that_the_server_is_given() {
-        let sizes = STREAMS
-            .iter()
-            .map(|text| serde_json::from_str::<stream::Config>(text).unwrap().max_bytes);
-        assert!(
-            sizes.clone().all(|size| size > 0),
-            "an unbounded stream fills the disk"
-        );
+        let sizes = STREAMS.iter().map(|text| serde_json::from_str::<stream::Config>(text).unwrap().max_bytes);
+        assert!(sizes.clone().all(|size| size > 0), "an unbounded stream fills the disk");
         assert!(include_str!("../../../../nats/server.conf").contains("max_file_store: 12GB"));
         assert!(sizes.sum::<i64>() < 12_000_000_000);
     }
