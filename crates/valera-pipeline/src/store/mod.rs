@@ -4,6 +4,7 @@
 //! rows and ids; it does not know what a handler or a message is.
 
 pub mod calendar;
+pub mod comparison;
 pub mod copy;
 pub mod failure;
 pub mod inbox;
