@@ -1,7 +1,7 @@
 //! JSON Schemas (draft 2020-12): one for the envelope, one for each event, which refines it.
 //!
-//! They are for publishers in other languages. Where a schema cannot say a rule, it is laxer than `check`, never stricter: 5.0 is
-//! an integer to a schema, and the window around the arrival is unknown to it.
+//! They are for publishers in other languages. Where a schema cannot say a rule, it is laxer than `check`, never
+//! stricter: 5.0 is an integer to a schema, and the window around the arrival is unknown to it.
 //!
 //! It does not describe undeclared events: the envelope's schema is all there is to say of them.
 
