@@ -124,7 +124,8 @@ fn phone(run: &[Group<'_>], sizes: &[usize]) -> Option<usize> {
         let russian = first.digits.starts_with('7').then(|| counts(11, 11)).flatten();
         return russian.or_else(|| counts(8, 15));
     }
-    if first.digits.starts_with("00") && !first.digits.starts_with("000") {
+    // A bare 00 is more often the minutes of a time.
+    if first.digits.len() > 2 && first.digits.starts_with("00") && !first.digits.starts_with("000") {
         return counts(12, 17);
     }
     let prefixed = counts(11, 11).filter(|count| is_prefixed(&run[..*count], &sizes[..*count]));

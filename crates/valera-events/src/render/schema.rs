@@ -18,7 +18,7 @@ pub fn envelope_schema() -> Value {
         "$schema": DRAFT,
         "$id": "envelope.json",
         "title": "The body of an event",
-        "description": "Published on analytics.<event_name>; at most 64 KiB and 32 levels. A null equals an absent field.",
+        "description": "On analytics.<event_name>; at most 64 KiB and 32 levels. A null equals an absent field.",
         "type": "object",
         "required": ["chat_id"],
         "additionalProperties": false,
@@ -36,7 +36,7 @@ pub fn envelope_schema() -> Value {
                 "type": "integer", "minimum": i64::MIN, "maximum": i64::MAX
             },
             "occurred_at": {
-                "description": "RFC 3339, kept to microseconds. Else the time in event_id, else when it was received.",
+                "description": "RFC 3339, cut to microseconds. Else the time in event_id, else of receipt.",
                 "type": ["string", "null"], "format": "date-time"
             },
             "session_id": {
