@@ -78,6 +78,10 @@ fn linked<'g, 't>(groups: &'g [Group<'t>]) -> &'g [Group<'t>] {
 /// The length of a card number: 13 to 19 digits with a right checksum, in one piece or printed as cards print it.
 fn card(run: &[Group<'_>], sizes: &[usize]) -> Option<usize> {
     let first = run.first()?.digits;
+    // No printed form begins with a shorter group.
+    if first.len() < 4 {
+        return None;
+    }
     // No network issues numbers from 0, 1 or 20, but epochs in finer units than seconds and compact dates begin so.
     if first.len() > 8 && (first.starts_with(['0', '1']) || first.starts_with("20")) {
         return None;
