@@ -56,8 +56,7 @@ pub struct Event<'a> {
 impl<'a> Event<'a> {
     /// The id in the body, else one derived from the time and `Nats-Msg-Id` or the arrival.
     pub fn event_id(&self, arrival: &Arrival<'_>) -> Uuid {
-        self.sent_id
-            .unwrap_or_else(|| id::derive(self.occurred_at, self.msg_id, arrival))
+        self.sent_id.unwrap_or_else(|| id::derive(self.occurred_at, self.msg_id, arrival))
     }
 
     /// What tells two events of one id apart: everything but the id. Taken before [`Event::pseudonymise`], since pseudonyms
@@ -75,7 +74,7 @@ impl<'a> Event<'a> {
     pub fn write_properties(&self, out: &mut Vec<u8>) {
         json::write_object(&self.properties, out, |name, node, out| match node {
             Node::String(text) if self.kind(name) == Some(PropertyKind::Decimal) => {
-                out.extend_from_slice(text.as_bytes())
+                out.extend_from_slice(text.as_bytes());
             }
             node => node.write(out),
         });
@@ -92,9 +91,7 @@ impl<'a> Event<'a> {
     /// A declared integer property; `None` when absent, null or (where text is allowed too) text.
     pub fn integer(&self, property: &str) -> Option<i64> {
         match (self.kind(property)?, self.property(property)?) {
-            (PropertyKind::Integer { .. } | PropertyKind::IntegerOrText, Node::Number(text)) => {
-                text.parse().ok()
-            }
+            (PropertyKind::Integer { .. } | PropertyKind::IntegerOrText, Node::Number(text)) => text.parse().ok(),
             _ => None,
         }
     }
@@ -113,10 +110,7 @@ impl<'a> Event<'a> {
     }
 
     fn property(&self, name: &str) -> Option<&Node<'a>> {
-        self.properties
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, node)| node)
+        self.properties.iter().find(|(key, _)| key == name).map(|(_, node)| node)
     }
 }
 
@@ -137,7 +131,6 @@ impl Rejection {
     /// The id of its dead letter's event: as sent, else derived from `occurred_at` if known, else from when it was received.
     pub fn event_id(&self, msg_id: Option<&str>, arrival: &Arrival<'_>) -> Uuid {
         let at = self.occurred_at.unwrap_or(arrival.received_at);
-        self.sent_id
-            .unwrap_or_else(|| id::derive(at, msg_id, arrival))
+        self.sent_id.unwrap_or_else(|| id::derive(at, msg_id, arrival))
     }
 }

@@ -30,11 +30,7 @@ pub fn mint(at: DateTime<Utc>, random: [u8; 10]) -> Uuid {
 /// Reads a hyphenated UUID, in either case; `None` for every other spelling.
 pub fn parse(text: &str) -> Option<Uuid> {
     // Of the spellings that `try_parse` takes, only the hyphenated one has 36 characters.
-    if text.len() != 36 {
-        None
-    } else {
-        Uuid::try_parse(text).ok()
-    }
+    if text.len() != 36 { None } else { Uuid::try_parse(text).ok() }
 }
 
 /// Whether an id has the version and the variant of a UUIDv7.
@@ -82,11 +78,7 @@ mod tests {
     use super::*;
 
     fn arrival(stream: &str, sequence: u64, nanos: i64) -> Arrival<'_> {
-        Arrival {
-            stream,
-            sequence,
-            received_at: DateTime::from_timestamp_nanos(nanos),
-        }
+        Arrival { stream, sequence, received_at: DateTime::from_timestamp_nanos(nanos) }
     }
 
     #[test]
@@ -101,11 +93,7 @@ mod tests {
 
         let id = derive(at, None, &one);
         assert_eq!(id, derive(at, Some(""), &one));
-        for different in [
-            arrival("ANALYTICS", 8, 1),
-            arrival("ANALYTICS", 7, 2),
-            arrival("OTHER", 7, 1),
-        ] {
+        for different in [arrival("ANALYTICS", 8, 1), arrival("ANALYTICS", 7, 2), arrival("OTHER", 7, 1)] {
             assert_ne!(id, derive(at, None, &different));
         }
     }
@@ -114,18 +102,9 @@ mod tests {
     fn derived_ids_never_change() {
         let at = DateTime::from_timestamp_millis(1_761_984_000_123).unwrap();
         let here = arrival("ANALYTICS", 7, 1_761_984_000_123_456_789);
-        assert_eq!(
-            derive(at, Some("rails/1"), &here).to_string(),
-            "019a3e6e-307b-711b-8494-ca9a183adee1"
-        );
-        assert_eq!(
-            derive(at, None, &here).to_string(),
-            "019a3e6e-307b-782c-9047-8146ff45e68e"
-        );
-        assert_eq!(
-            letter_id(Uuid::nil(), b"{}").to_string(),
-            "877178c2-8108-897c-abb3-788396016266"
-        );
+        assert_eq!(derive(at, Some("rails/1"), &here).to_string(), "019a3e6e-307b-711b-8494-ca9a183adee1");
+        assert_eq!(derive(at, None, &here).to_string(), "019a3e6e-307b-782c-9047-8146ff45e68e");
+        assert_eq!(letter_id(Uuid::nil(), b"{}").to_string(), "877178c2-8108-897c-abb3-788396016266");
     }
 
     #[test]

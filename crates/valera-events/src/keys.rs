@@ -27,24 +27,13 @@ impl Secret {
         // HMAC pads a short key with zeros to the hash's block; doing so here makes the construction infallible.
         let mut block = [0; 64];
         block[..32].copy_from_slice(&bytes);
-        Self {
-            bytes,
-            mac: Hmac::new(&block.into()),
-        }
+        Self { bytes, mac: Hmac::new(&block.into()) }
     }
 
     fn from_hex(text: &str) -> Result<Self, BadKey> {
         let digits = text.trim().to_ascii_lowercase();
-        let bytes = HEXLOWER
-            .decode(digits.as_bytes())
-            .ok()
-            .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        let shape = || {
-            format!(
-                "a key is 64 hexadecimal digits; got {} characters",
-                digits.chars().count()
-            )
-        };
+        let bytes = HEXLOWER.decode(digits.as_bytes()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        let shape = || format!("a key is 64 hexadecimal digits; got {} characters", digits.chars().count());
         bytes.map(Self::new).ok_or_else(|| BadKey(shape()))
     }
 
@@ -89,11 +78,7 @@ impl ContentKey {
     /// The session of a chat on a local day: 32 hex digits.
     pub fn session_id(&self, chat_id: i64, local_day: NaiveDate) -> String {
         let day = local_day.to_string();
-        HEXLOWER.encode(
-            &self
-                .0
-                .hash(&[b"session:v1:", &chat_id.to_be_bytes(), day.as_bytes()]),
-        )
+        HEXLOWER.encode(&self.0.hash(&[b"session:v1:", &chat_id.to_be_bytes(), day.as_bytes()]))
     }
 
     pub(crate) fn content_hash(&self, encoded: &[u8]) -> ContentHash {
@@ -117,8 +102,7 @@ pub struct PseudonymKey {
 impl PseudonymKey {
     /// Reads `<id>:<64 hex digits>`. Errors say how the text is malformed, never what it is.
     pub fn parse(text: &str) -> Result<Self, BadKey> {
-        let missing =
-            || BadKey("a pseudonym key is <id>:<64 hexadecimal digits>; got no colon".into());
+        let missing = || BadKey("a pseudonym key is <id>:<64 hexadecimal digits>; got no colon".into());
         let (id, digits) = text.trim().split_once(':').ok_or_else(missing)?;
         let secret = Secret::from_hex(digits)?;
         Self::new(id, secret)
@@ -131,14 +115,9 @@ impl PseudonymKey {
 
     fn new(id: &str, secret: Secret) -> Result<Self, BadKey> {
         if !is_key_id(id) {
-            return Err(BadKey(
-                "the id of a pseudonym key is 1 to 8 of the characters a-z and 0-9".into(),
-            ));
+            return Err(BadKey("the id of a pseudonym key is 1 to 8 of the characters a-z and 0-9".into()));
         }
-        Ok(Self {
-            id: id.into(),
-            secret,
-        })
+        Ok(Self { id: id.into(), secret })
     }
 
     /// Stands in every pseudonym that this key makes.
@@ -164,10 +143,7 @@ impl fmt::Debug for PseudonymKey {
 
 /// Whether a text may be the id of a pseudonym key.
 pub(crate) fn is_key_id(text: &str) -> bool {
-    (1..=8).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    (1..=8).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
 }
 
 /// The pseudonym keys of an installation. The first is used for new pseudonyms, the others are kept to look values up.
@@ -180,28 +156,14 @@ pub struct PseudonymKeys {
 impl PseudonymKeys {
     /// Reads comma or line separated [`PseudonymKey`]s, the current first. Errors on none, a malformed one or two of one id.
     pub fn parse(text: &str) -> Result<Self, BadKey> {
-        let parts = text
-            .split([',', '\n'])
-            .map(str::trim)
-            .filter(|part| !part.is_empty());
-        let mut keys = parts
-            .map(PseudonymKey::parse)
-            .collect::<Result<Vec<_>, _>>()?
-            .into_iter();
-        let current = keys
-            .next()
-            .ok_or_else(|| BadKey("no pseudonym key given".into()))?;
-        let keys = Self {
-            current,
-            older: keys.collect(),
-        };
+        let parts = text.split([',', '\n']).map(str::trim).filter(|part| !part.is_empty());
+        let mut keys = parts.map(PseudonymKey::parse).collect::<Result<Vec<_>, _>>()?.into_iter();
+        let current = keys.next().ok_or_else(|| BadKey("no pseudonym key given".into()))?;
+        let keys = Self { current, older: keys.collect() };
         let mut ids: Vec<&str> = keys.iter().map(PseudonymKey::id).collect();
         ids.sort_unstable();
         match ids.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(BadKey(format!(
-                "two pseudonym keys have the id {}",
-                pair[0]
-            ))),
+            Some(pair) => Err(BadKey(format!("two pseudonym keys have the id {}", pair[0]))),
             None => Ok(keys),
         }
     }
@@ -219,10 +181,7 @@ impl PseudonymKeys {
 
 impl From<PseudonymKey> for PseudonymKeys {
     fn from(current: PseudonymKey) -> Self {
-        Self {
-            current,
-            older: Vec::new(),
-        }
+        Self { current, older: Vec::new() }
     }
 }
 
@@ -252,13 +211,7 @@ mod tests {
         assert_eq!(key.to_hex(), HEX);
         let keys = PseudonymKeys::parse(&format!("k2:{HEX}\n\nk1:{HEX},")).unwrap();
         assert_eq!(keys.current().to_text(), format!("k2:{HEX}"));
-        let shown = format!(
-            "{:?}",
-            Keys {
-                content: key,
-                pseudonym: keys
-            }
-        );
+        let shown = format!("{:?}", Keys { content: key, pseudonym: keys });
         assert!(!shown.contains("0405"), "{shown}");
         assert!(shown.contains("k1") && shown.contains("k2"));
     }
@@ -272,16 +225,7 @@ mod tests {
         }
         let doubled = format!("k1:{HEX},k1:{HEX}");
         let (upper, long) = (format!("K1:{HEX}"), format!("k12345678:{HEX}"));
-        for text in [
-            "",
-            " , ",
-            HEX,
-            ":",
-            &format!(":{HEX}"),
-            &upper,
-            &long,
-            &doubled,
-        ] {
+        for text in ["", " , ", HEX, ":", &format!(":{HEX}"), &upper, &long, &doubled] {
             let error = PseudonymKeys::parse(text).unwrap_err().to_string();
             assert!(!error.contains(HEX), "{error}");
         }
@@ -292,14 +236,8 @@ mod tests {
         let key = ContentKey::from_hex(HEX).unwrap();
         let day = NaiveDate::from_ymd_opt(2025, 11, 1).unwrap();
         assert_eq!(key.fingerprint(), "ecda64b7a04545dc");
-        assert_eq!(
-            key.session_id(-100_123, day),
-            "c2103800314a66f71bc7442b55837259"
-        );
+        assert_eq!(key.session_id(-100_123, day), "c2103800314a66f71bc7442b55837259");
         assert_ne!(key.session_id(1, day), key.session_id(2, day));
-        assert_ne!(
-            key.session_id(1, day),
-            key.session_id(1, day.succ_opt().unwrap())
-        );
+        assert_ne!(key.session_id(1, day), key.session_id(1, day.succ_opt().unwrap()));
     }
 }

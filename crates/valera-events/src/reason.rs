@@ -4,6 +4,8 @@
 //!
 //! It does not carry values: `expected` names types and lengths only, since a value may be personal.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::json::Path;
@@ -93,10 +95,16 @@ pub struct Reason {
 impl Reason {
     /// A reason at a path.
     pub fn new(reason: ReasonCode, path: &Path<'_>, expected: String) -> Self {
-        Self {
-            reason,
-            path: path.to_string(),
-            expected,
+        Self { reason, path: path.to_string(), expected }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { reason, path, expected } = self;
+        match path.as_str() {
+            "" => write!(f, "{}: expected {expected}", reason.as_str()),
+            path => write!(f, "{} at {path}: expected {expected}", reason.as_str()),
         }
     }
 }
@@ -110,12 +118,7 @@ pub(crate) struct Reasons(Vec<Reason>);
 
 impl Reasons {
     /// Adds a fault; `expected` is only spelled when there is room for it.
-    pub(crate) fn push(
-        &mut self,
-        reason: ReasonCode,
-        path: &Path<'_>,
-        expected: impl FnOnce() -> String,
-    ) {
+    pub(crate) fn push(&mut self, reason: ReasonCode, path: &Path<'_>, expected: impl FnOnce() -> String) {
         if self.0.len() < MAX_REASONS {
             self.add(Reason::new(reason, path, expected()));
         }

@@ -1,5 +1,7 @@
 //! Pseudonyms and blots equal the golden vectors, and no canary survives.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use std::fs;
 use std::path::Path;
 
@@ -30,9 +32,7 @@ struct Scrub {
 }
 
 fn golden<T: DeserializeOwned>(name: &str) -> T {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("golden")
-        .join(name);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name);
     serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
 }
 
@@ -41,12 +41,7 @@ fn keys() -> PseudonymKeys {
 }
 
 fn accept<'a>(subject: &'a str, body: &'a [u8]) -> Event<'a> {
-    match check(
-        subject,
-        &Headers::default(),
-        body,
-        "2025-11-01T12:00:00Z".parse().unwrap(),
-    ) {
+    match check(subject, &Headers::default(), body, "2025-11-01T12:00:00Z".parse().unwrap()) {
         Verdict::Accepted(event) => event,
         Verdict::Rejected(rejection) => panic!("{:?}", rejection.reasons),
     }
@@ -54,10 +49,8 @@ fn accept<'a>(subject: &'a str, body: &'a [u8]) -> Event<'a> {
 
 /// The stored properties of an event with these properties.
 fn stored(event: &str, properties: &Value) -> Value {
-    let (subject, body) = (
-        format!("analytics.{event}"),
-        json!({ "chat_id": 1, "properties": properties }).to_string(),
-    );
+    let (subject, body) =
+        (format!("analytics.{event}"), json!({ "chat_id": 1, "properties": properties }).to_string());
     let mut event = accept(&subject, body.as_bytes());
     event.pseudonymise(&keys());
     let mut once = Vec::new();
@@ -72,15 +65,8 @@ fn stored(event: &str, properties: &Value) -> Value {
 #[test]
 fn pseudonyms_equal_the_golden_vectors() {
     for vector in golden::<Pseudonyms>("pseudonyms.json").vectors {
-        let stored = stored(
-            "review_left",
-            &json!({ (vector.field.as_str()): vector.value }),
-        );
-        assert_eq!(
-            stored[&vector.field], vector.pseudonym,
-            "{} {:?}",
-            vector.field, vector.value
-        );
+        let stored = stored("review_left", &json!({ (vector.field.as_str()): vector.value }));
+        assert_eq!(stored[&vector.field], vector.pseudonym, "{} {:?}", vector.field, vector.value);
         assert!(is_pseudonym(&vector.pseudonym));
     }
 }
@@ -101,19 +87,10 @@ fn personal_keys_match_at_any_depth_and_in_any_case() {
     });
     let stored = stored("cart_confirmed", &sent);
     for place in ["/Phone_Number", "/car/0/VIN/0", "/car/0/VIN/1/year"] {
-        assert!(
-            is_pseudonym(stored.pointer(place).unwrap().as_str().unwrap()),
-            "{place}: {stored}"
-        );
+        assert!(is_pseudonym(stored.pointer(place).unwrap().as_str().unwrap()), "{place}: {stored}");
     }
-    assert_eq!(
-        stored.pointer("/car/0/VIN/1/known"),
-        Some(&Value::Bool(true))
-    );
-    assert_eq!(
-        (&stored["email"], &stored["car"][0]["VIN"][1]["note"]),
-        (&Value::Null, &Value::Null)
-    );
+    assert_eq!(stored.pointer("/car/0/VIN/1/known"), Some(&Value::Bool(true)));
+    assert_eq!((&stored["email"], &stored["car"][0]["VIN"][1]["note"]), (&Value::Null, &Value::Null));
 }
 
 #[test]
@@ -176,8 +153,7 @@ fn around() -> impl Strategy<Value = String> {
 
 /// Characters of which addresses and numbers are made, so that hits are many.
 fn digits_and_marks() -> impl Strategy<Value = String> {
-    prop::string::string_regex("([0-9]{1,11}|[-+() .@a-fx\u{a0}/]|\\+7|8|0\\.|@x\\.ru|916){0,40}")
-        .unwrap()
+    prop::string::string_regex("([0-9]{1,11}|[-+() .@a-fx\u{a0}/]|\\+7|8|0\\.|@x\\.ru|916){0,40}").unwrap()
 }
 
 proptest! {

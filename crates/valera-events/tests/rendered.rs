@@ -15,10 +15,7 @@ fn rendered_files_equal_the_catalogue() {
             stale.push(path);
         }
     }
-    assert!(
-        stale.is_empty(),
-        "stale, now rewritten; commit them: {stale:?}"
-    );
+    assert!(stale.is_empty(), "stale, now rewritten; commit them: {stale:?}");
 }
 
 #[test]
@@ -27,29 +24,15 @@ fn no_schema_outlives_its_event() {
     let rendered = valera_events::render::files();
     for entry in fs::read_dir(schemas).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(
-            rendered
-                .iter()
-                .any(|(path, _)| *path == format!("schemas/{name}")),
-            "no event for schemas/{name}"
-        );
+        assert!(rendered.iter().any(|(path, _)| *path == format!("schemas/{name}")), "no event for schemas/{name}");
     }
 }
 
 #[test]
 fn every_example_and_key_of_the_catalogue_is_sound() {
     for spec in valera_events::catalogue::EVENTS {
-        assert!(
-            valera_events::subject::of_event(spec.name).is_some(),
-            "{}",
-            spec.name
-        );
-        assert!(
-            spec.properties
-                .is_sorted_by_key(|property| !property.required),
-            "{}: required first",
-            spec.name
-        );
+        assert!(valera_events::subject::of_event(spec.name).is_some(), "{}", spec.name);
+        assert!(spec.properties.is_sorted_by_key(|property| !property.required), "{}: required first", spec.name);
         for property in spec.properties {
             serde_json::from_str::<serde_json::Value>(property.example).unwrap();
         }

@@ -52,7 +52,9 @@ impl Health {
         if complaints.is_empty() { Ok(()) } else { Err(complaints.join("; ")) }
     }
 
-    pub(crate) fn consumer(&self) -> &str {
+    /// Whose it is.
+    #[must_use]
+    pub fn consumer(&self) -> &str {
         &self.consumer
     }
 

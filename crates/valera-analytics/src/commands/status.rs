@@ -3,11 +3,10 @@
 use crate::{
     config::{DatabaseArgs, NatsArgs},
     output::OutputArgs,
-    output, report,
-    report::ConsumerStatus,
+    report::{self, ConsumerStatus},
 };
 use anyhow::Context;
-use async_nats::jetstream::{self, consumer::pull};
+use async_nats::jetstream;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use valera_pipeline::{
@@ -17,6 +16,7 @@ use valera_pipeline::{
         Writer,
         reports::{self, Holdings},
     },
+    topology,
 };
 
 /// Show how far each consumer is, and what is stored
@@ -47,8 +47,7 @@ pub(super) async fn consumers(context: &jetstream::Context) -> anyhow::Result<Ve
     })?;
     let mut all = Vec::new();
     for service in Service::ALL {
-        let consumer: jetstream::consumer::Consumer<pull::Config> =
-            stream.get_consumer(service.name()).await.with_context(|| format!("asking for consumer {}", service.name()))?;
+        let consumer = topology::bind(context, STREAM, service.name()).await?;
         let info = consumer.cached_info();
         let next = info.ack_floor.stream_sequence + 1;
         let unsettled = info.num_pending > 0 || info.num_ack_pending > 0;

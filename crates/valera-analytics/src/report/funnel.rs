@@ -13,7 +13,7 @@ use super::{
 use crate::terminal::Style;
 
 /// A row of `rollups.funnel_daily`: chats with at least one such event on the day.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
 pub struct FunnelDay {
     /// The local day.
     pub day: NaiveDate,

@@ -12,7 +12,7 @@ use super::{
 use crate::terminal::Style;
 
 /// Response times of one model in one period.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
 pub struct LatencyRow {
     /// The hour or day, as it is to be read.
     pub period: String,

@@ -11,7 +11,7 @@ use super::{
 use crate::terminal::Style;
 
 /// Dead letters of one event with one reason, and an example of where and what was expected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
 pub struct LetterGroup {
     /// The event name; empty where the subject held no legal one.
     pub event_name: String,

@@ -56,10 +56,7 @@ pub static EVENTS: &[EventSpec] = &[
             },
             PropertySpec {
                 name: "confidence_score",
-                kind: PropertyKind::Number {
-                    min: Some(0),
-                    max: Some(1),
-                },
+                kind: PropertyKind::Number { min: Some(0), max: Some(1) },
                 required: true,
                 sensitivity: Sensitivity::Plain,
                 en: "The model's confidence, 0 to 1.",
@@ -94,10 +91,7 @@ pub static EVENTS: &[EventSpec] = &[
             },
             PropertySpec {
                 name: "quantity",
-                kind: PropertyKind::Integer {
-                    min: 0,
-                    max: I32_MAX,
-                },
+                kind: PropertyKind::Integer { min: 0, max: I32_MAX },
                 required: false,
                 sensitivity: Sensitivity::Plain,
                 en: "How many.",
@@ -123,10 +117,7 @@ pub static EVENTS: &[EventSpec] = &[
         properties: &[
             PropertySpec {
                 name: "services_count",
-                kind: PropertyKind::Integer {
-                    min: 0,
-                    max: I32_MAX,
-                },
+                kind: PropertyKind::Integer { min: 0, max: I32_MAX },
                 required: false,
                 sensitivity: Sensitivity::Plain,
                 en: "Services in the cart.",
@@ -161,10 +152,7 @@ pub static EVENTS: &[EventSpec] = &[
             },
             PropertySpec {
                 name: "services_count",
-                kind: PropertyKind::Integer {
-                    min: 0,
-                    max: I32_MAX,
-                },
+                kind: PropertyKind::Integer { min: 0, max: I32_MAX },
                 required: true,
                 sensitivity: Sensitivity::Plain,
                 en: "Services in the request.",
@@ -182,10 +170,7 @@ pub static EVENTS: &[EventSpec] = &[
             },
             PropertySpec {
                 name: "processing_time_ms",
-                kind: PropertyKind::Integer {
-                    min: 0,
-                    max: I32_MAX,
-                },
+                kind: PropertyKind::Integer { min: 0, max: I32_MAX },
                 required: false,
                 sensitivity: Sensitivity::Plain,
                 en: "From confirmation to the stored request, in milliseconds.",
@@ -226,10 +211,7 @@ pub static EVENTS: &[EventSpec] = &[
         properties: &[
             PropertySpec {
                 name: "duration_ms",
-                kind: PropertyKind::Integer {
-                    min: 0,
-                    max: I32_MAX,
-                },
+                kind: PropertyKind::Integer { min: 0, max: I32_MAX },
                 required: true,
                 sensitivity: Sensitivity::Plain,
                 en: "From message to answer, in milliseconds.",
@@ -247,10 +229,7 @@ pub static EVENTS: &[EventSpec] = &[
             },
             PropertySpec {
                 name: "timestamp",
-                kind: PropertyKind::Number {
-                    min: None,
-                    max: None,
-                },
+                kind: PropertyKind::Number { min: None, max: None },
                 required: false,
                 sensitivity: Sensitivity::Plain,
                 en: "When the bot measured it, in seconds since 1970.",

@@ -95,9 +95,7 @@ impl Sensitivity {
 impl EventSpec {
     /// The row of a property; `None` for one that is not declared.
     pub fn property(&self, name: &str) -> Option<&'static PropertySpec> {
-        self.properties
-            .iter()
-            .find(|property| property.name == name)
+        self.properties.iter().find(|property| property.name == name)
     }
 }
 

@@ -30,8 +30,6 @@ pub static PERSONAL_KEYS: &[(&str, PersonalKind)] = &[
 
 /// The field (in lower case) and the kind of a personal key; `None` for any other key.
 pub fn personal_kind(key: &str) -> Option<(&'static str, PersonalKind)> {
-    let row = PERSONAL_KEYS
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(key));
+    let row = PERSONAL_KEYS.iter().find(|(name, _)| name.eq_ignore_ascii_case(key));
     row.copied()
 }

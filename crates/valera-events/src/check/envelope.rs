@@ -33,11 +33,7 @@ pub(super) struct Envelope<'a> {
 }
 
 /// Reads the fields of a body whose subject names `name`.
-pub(super) fn read<'a>(
-    members: Members<'a>,
-    name: Option<&str>,
-    faults: &mut Reasons,
-) -> Envelope<'a> {
+pub(super) fn read<'a>(members: Members<'a>, name: Option<&str>, faults: &mut Reasons) -> Envelope<'a> {
     let mut fields = Fields::default();
     for (key, node) in members {
         fields.take(&key, node, faults);
@@ -47,20 +43,8 @@ pub(super) fn read<'a>(
         event_id: event_id(fields.event_id, faults),
         occurred_at: occurred_at(fields.occurred_at, faults),
         chat_id: chat_id(fields.chat_id, faults),
-        session_id: short_text(
-            fields.session_id,
-            "session_id",
-            64,
-            ReasonCode::BadSessionId,
-            faults,
-        ),
-        platform: short_text(
-            fields.platform,
-            "platform",
-            20,
-            ReasonCode::BadPlatform,
-            faults,
-        ),
+        session_id: short_text(fields.session_id, "session_id", 64, ReasonCode::BadSessionId, faults),
+        platform: short_text(fields.platform, "platform", 20, ReasonCode::BadPlatform, faults),
         properties: properties(fields.properties, faults),
     }
 }
@@ -106,17 +90,12 @@ fn judge_name(sent: Option<Node<'_>>, subject: Option<&str>, faults: &mut Reason
     match (sent, subject) {
         (None, _) => {}
         (Some(Node::String(sent)), Some(name)) if sent != name => {
-            faults.push(ReasonCode::NameMismatch, &path, || {
-                format!("{name}, as in the subject, or no event_name")
-            });
+            faults.push(ReasonCode::NameMismatch, &path, || format!("{name}, as in the subject, or no event_name"));
         }
         // Without a name in the subject there is nothing to compare with, and that fault is reported already.
         (Some(Node::String(_)), _) => {}
         (Some(other), _) => faults.push(ReasonCode::BadEventName, &path, || {
-            format!(
-                "a string equal to the subject's event name; got {}",
-                other.shape()
-            )
+            format!("a string equal to the subject's event name; got {}", other.shape())
         }),
     }
 }
@@ -154,25 +133,16 @@ fn occurred_at(sent: Option<Node<'_>>, faults: &mut Reasons) -> Field<DateTime<U
     if let Some(time) = parsed {
         return Field::Value(time);
     }
-    faults.push(
-        ReasonCode::BadOccurredAt,
-        &Path::ROOT.key("occurred_at"),
-        || {
-            format!(
-                "an RFC 3339 time such as 2025-11-01T12:00:00.123456Z, its second below 60; got {}",
-                node.shape()
-            )
-        },
-    );
+    faults.push(ReasonCode::BadOccurredAt, &Path::ROOT.key("occurred_at"), || {
+        format!("an RFC 3339 time such as 2025-11-01T12:00:00.123456Z, its second below 60; got {}", node.shape())
+    });
     Field::Bad
 }
 
 fn chat_id(sent: Option<Node<'_>>, faults: &mut Reasons) -> Option<i64> {
     let path = Path::ROOT.key("chat_id");
     let Some(node) = sent else {
-        faults.push(ReasonCode::MissingChatId, &path, || {
-            "an integer, the Telegram chat; got nothing".into()
-        });
+        faults.push(ReasonCode::MissingChatId, &path, || "an integer, the Telegram chat; got nothing".into());
         return None;
     };
     let parsed = match &node {
@@ -183,7 +153,10 @@ fn chat_id(sent: Option<Node<'_>>, faults: &mut Reasons) -> Option<i64> {
         let range = matches!(&node, Node::Number(text) if is_integer(text));
         faults.push(ReasonCode::BadChatId, &path, || {
             let beyond = if range { " beyond 64 bits" } else { "" };
-            format!("an integer of 64 bits, written without quotes, fraction and exponent; got {}{beyond}", node.shape())
+            format!(
+                "an integer of 64 bits, written without quotes, fraction and exponent; got {}{beyond}",
+                node.shape()
+            )
         });
     }
     parsed
@@ -198,17 +171,12 @@ fn short_text<'a>(
 ) -> Option<Cow<'a, str>> {
     match sent? {
         // A scalar takes at least one byte, which spares the count for texts of ordinary length.
-        Node::String(text)
-            if !text.is_empty() && (text.len() <= longest || text.chars().count() <= longest) =>
-        {
+        Node::String(text) if !text.is_empty() && (text.len() <= longest || text.chars().count() <= longest) => {
             Some(text)
         }
         other => {
             faults.push(reason, &Path::ROOT.key(field), || {
-                format!(
-                    "a string of 1 to {longest} characters; got {}",
-                    other.shape()
-                )
+                format!("a string of 1 to {longest} characters; got {}", other.shape())
             });
             None
         }
@@ -220,11 +188,9 @@ fn properties<'a>(sent: Option<Node<'a>>, faults: &mut Reasons) -> Members<'a> {
         None => Members::new(),
         Some(Node::Object(members)) => members,
         Some(other) => {
-            faults.push(
-                ReasonCode::BadProperties,
-                &Path::ROOT.key("properties"),
-                || format!("an object; got {}", other.shape()),
-            );
+            faults.push(ReasonCode::BadProperties, &Path::ROOT.key("properties"), || {
+                format!("an object; got {}", other.shape())
+            });
             Members::new()
         }
     }

@@ -33,12 +33,7 @@ pub enum Verdict<'a> {
 }
 
 /// Judges one message as JetStream received it.
-pub fn check<'a>(
-    subject: &'a str,
-    headers: &Headers<'a>,
-    body: &'a [u8],
-    received_at: DateTime<Utc>,
-) -> Verdict<'a> {
+pub fn check<'a>(subject: &'a str, headers: &Headers<'a>, body: &'a [u8], received_at: DateTime<Utc>) -> Verdict<'a> {
     let mut faults = Reasons::default();
     let name = subject::event_name(subject);
     if name.is_none() {
@@ -61,20 +56,18 @@ pub fn check<'a>(
         properties::judge(&envelope.properties, spec, &mut faults);
     }
     match (name, envelope.chat_id, when.occurred_at) {
-        (Some(name), Some(chat_id), Some(occurred_at)) if faults.is_empty() => {
-            Verdict::Accepted(Event {
-                sent_id: when.sent_id,
-                name,
-                spec,
-                chat_id,
-                occurred_at,
-                session_id: envelope.session_id,
-                platform: envelope.platform.unwrap_or("telegram".into()),
-                properties: envelope.properties,
-                msg_id: headers.msg_id,
-                origin: headers.origin,
-            })
-        }
+        (Some(name), Some(chat_id), Some(occurred_at)) if faults.is_empty() => Verdict::Accepted(Event {
+            sent_id: when.sent_id,
+            name,
+            spec,
+            chat_id,
+            occurred_at,
+            session_id: envelope.session_id,
+            platform: envelope.platform.unwrap_or("telegram".into()),
+            properties: envelope.properties,
+            msg_id: headers.msg_id,
+            origin: headers.origin,
+        }),
         _ => rejected(name, faults, when.sent_id, when.sent_at),
     }
 }

@@ -33,16 +33,11 @@ pub(super) struct Window {
 impl Window {
     pub(super) fn new(received_at: DateTime<Utc>, origin: Origin) -> Self {
         let import = origin == Origin::Import;
-        let back = if import {
-            DateTime::from_timestamp(IMPORT_FROM, 0)
-        } else {
-            received_at.checked_sub_signed(BEHIND)
-        };
+        let back =
+            if import { DateTime::from_timestamp(IMPORT_FROM, 0) } else { received_at.checked_sub_signed(BEHIND) };
         Self {
             from: back.unwrap_or(DateTime::<Utc>::MIN_UTC),
-            until: received_at
-                .checked_add_signed(AHEAD)
-                .unwrap_or(DateTime::<Utc>::MAX_UTC),
+            until: received_at.checked_add_signed(AHEAD).unwrap_or(DateTime::<Utc>::MAX_UTC),
             import,
         }
     }
@@ -52,15 +47,9 @@ impl Window {
     }
 
     fn expected(&self) -> String {
-        let back = if self.import {
-            "on or after 2015-01-01"
-        } else {
-            "at most 366 days before"
-        };
+        let back = if self.import { "on or after 2015-01-01" } else { "at most 366 days before" };
         let (from, until) = (self.from.format("%FT%TZ"), self.until.format("%FT%TZ"));
-        format!(
-            "a time {back} and at most 10 minutes after the event was received, here {from} to {until}"
-        )
+        format!("a time {back} and at most 10 minutes after the event was received, here {from} to {until}")
     }
 }
 
@@ -103,48 +92,22 @@ pub(super) fn resolve(
                 });
             }
             // With a time that cannot be used, the id is judged as if it stood alone.
-            let usable = if at.is_some() {
-                near
-            } else {
-                window.holds(id_time)
-            };
-            When {
-                sent_id: usable.then_some(id),
-                sent_at: at,
-                occurred_at: at,
-            }
+            let usable = if at.is_some() { near } else { window.holds(id_time) };
+            When { sent_id: usable.then_some(id), sent_at: at, occurred_at: at }
         }
         (Some((id, id_time)), Field::Absent) => {
             let at = in_window(id_time, &id_path);
-            When {
-                sent_id: at.map(|_| id),
-                sent_at: at,
-                occurred_at: at,
-            }
+            When { sent_id: at.map(|_| id), sent_at: at, occurred_at: at }
         }
-        (Some((id, id_time)), Field::Bad) => When {
-            sent_id: window.holds(id_time).then_some(id),
-            sent_at: None,
-            occurred_at: None,
-        },
+        (Some((id, id_time)), Field::Bad) => {
+            When { sent_id: window.holds(id_time).then_some(id), sent_at: None, occurred_at: None }
+        }
         (None, Field::Value(time)) => {
             let at = in_window(time, &time_path);
-            When {
-                sent_id: None,
-                sent_at: at,
-                occurred_at: at,
-            }
+            When { sent_id: None, sent_at: at, occurred_at: at }
         }
-        (None, Field::Absent) => When {
-            sent_id: None,
-            sent_at: None,
-            occurred_at: Some(cut(received_at)),
-        },
-        (None, Field::Bad) => When {
-            sent_id: None,
-            sent_at: None,
-            occurred_at: None,
-        },
+        (None, Field::Absent) => When { sent_id: None, sent_at: None, occurred_at: Some(cut(received_at)) },
+        (None, Field::Bad) => When { sent_id: None, sent_at: None, occurred_at: None },
     }
 }
 
@@ -161,18 +124,10 @@ pub fn parse_rfc3339(text: &str) -> Option<DateTime<Utc>> {
     if separators.iter().any(|(at, byte)| head[*at] != *byte) || !matches!(head[10], b'T' | b't') {
         return None;
     }
-    let date = NaiveDate::from_ymd_opt(
-        digits(&head[..4])? as i32,
-        digits(&head[5..7])?,
-        digits(&head[8..10])?,
-    )?;
+    let date = NaiveDate::from_ymd_opt(digits(&head[..4])? as i32, digits(&head[5..7])?, digits(&head[8..10])?)?;
     let (micros, offset) = fraction(tail)?;
     // Chrono takes a leap second only as 59 and a fraction beyond a second, so 60 is refused here.
-    let (hour, minute, second) = (
-        digits(&head[11..13])?,
-        digits(&head[14..16])?,
-        digits(&head[17..])?,
-    );
+    let (hour, minute, second) = (digits(&head[11..13])?, digits(&head[14..16])?, digits(&head[17..])?);
     let local = date.and_hms_micro_opt(hour, minute, second, micros)?;
     Some(local.checked_sub_signed(offset_of(offset)?)?.and_utc())
 }
@@ -200,20 +155,13 @@ fn offset_of(text: &[u8]) -> Option<TimeDelta> {
         return None;
     }
     let minutes = i64::from(hours * 60 + minutes);
-    Some(TimeDelta::minutes(if *sign == b'+' {
-        minutes
-    } else {
-        -minutes
-    }))
+    Some(TimeDelta::minutes(if *sign == b'+' { minutes } else { -minutes }))
 }
 
 /// A run of ASCII digits, at least one, at most nine.
 fn digits(text: &[u8]) -> Option<u32> {
     let plain = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    plain.then(|| {
-        text.iter()
-            .fold(0, |value, digit| value * 10 + u32::from(digit - b'0'))
-    })
+    plain.then(|| text.iter().fold(0, |value, digit| value * 10 + u32::from(digit - b'0')))
 }
 
 #[cfg(test)]
@@ -229,17 +177,10 @@ mod tests {
             ("2025-11-01T11:30:00-00:30", 1_761_998_400_000_000),
             ("2025-11-01T12:00:00-00:00", 1_761_998_400_000_000),
             ("2025-11-01T12:00:00.5Z", 1_761_998_400_500_000),
-            (
-                "2025-11-01T12:00:00.1234569999999999999999Z",
-                1_761_998_400_123_456,
-            ),
+            ("2025-11-01T12:00:00.1234569999999999999999Z", 1_761_998_400_123_456),
             ("2024-02-29T00:00:00Z", 1_709_164_800_000_000),
         ] {
-            assert_eq!(
-                parse_rfc3339(text).map(|time| time.timestamp_micros()),
-                Some(micros),
-                "{text}"
-            );
+            assert_eq!(parse_rfc3339(text).map(|time| time.timestamp_micros()), Some(micros), "{text}");
         }
         assert!(parse_rfc3339("0000-01-01T00:00:00+23:59").is_some());
         assert!(parse_rfc3339("9999-12-31T23:59:59.999999-23:59").is_some());

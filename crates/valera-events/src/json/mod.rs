@@ -107,9 +107,7 @@ pub(crate) fn write_object<'a>(
 /// What is nested too deep reads as null. `None` when the body is no JSON object at all, which is the only fault then.
 pub(crate) fn read_object<'a>(body: &'a [u8], faults: &mut Reasons) -> Option<Members<'a>> {
     let Ok(text) = std::str::from_utf8(body) else {
-        faults.push(ReasonCode::NotJson, &Path::ROOT, || {
-            "JSON in UTF-8; got bytes that are not UTF-8".into()
-        });
+        faults.push(ReasonCode::NotJson, &Path::ROOT, || "JSON in UTF-8; got bytes that are not UTF-8".into());
         return None;
     };
     match split::object(text) {
@@ -132,17 +130,12 @@ fn not_an_object(text: &str) -> Reason {
                 Some(b't' | b'f') => "a boolean",
                 _ => "a number",
             };
-            Reason::new(
-                ReasonCode::NotAnObject,
-                &Path::ROOT,
-                format!("one JSON object; got {shape}"),
-            )
+            Reason::new(ReasonCode::NotAnObject, &Path::ROOT, format!("one JSON object; got {shape}"))
         }
         Err(error) => {
             let (line, column) = (error.line(), error.column());
-            let expected = format!(
-                "one JSON object and nothing else; the syntax breaks at line {line}, column {column}"
-            );
+            let expected =
+                format!("one JSON object and nothing else; the syntax breaks at line {line}, column {column}");
             Reason::new(ReasonCode::NotJson, &Path::ROOT, expected)
         }
     }
@@ -159,9 +152,7 @@ fn members<'a>(
         let (key, storable) = text::decode(key.get());
         let here = path.key(&key);
         if !storable {
-            faults.push(ReasonCode::UnstorableText, &here, || {
-                unstorable_text("a key")
-            });
+            faults.push(ReasonCode::UnstorableText, &here, || unstorable_text("a key"));
         }
         let node = node(value.get(), &here, depth + 1, faults);
         members.push((key, node));
@@ -175,35 +166,23 @@ fn node<'a>(raw: &'a str, path: &Path<'_>, depth: usize, faults: &mut Reasons) -
         Some(b'"') => {
             let (text, storable) = text::decode(raw);
             if !storable {
-                faults.push(ReasonCode::UnstorableText, path, || {
-                    unstorable_text("a string")
-                });
+                faults.push(ReasonCode::UnstorableText, path, || unstorable_text("a string"));
             }
             Node::String(text)
         }
         Some(b'{' | b'[') if depth > MAX_DEPTH => {
-            faults.push(ReasonCode::TooDeep, path, || {
-                format!("at most {MAX_DEPTH} levels, the body being the first")
-            });
+            faults
+                .push(ReasonCode::TooDeep, path, || format!("at most {MAX_DEPTH} levels, the body being the first"));
             Node::Null
         }
         Some(b'{') => {
             // The first level proved the syntax of the whole text, so nothing is swallowed by the default.
-            Node::Object(members(
-                split::object(raw).unwrap_or_default(),
-                path,
-                depth,
-                faults,
-            ))
+            Node::Object(members(split::object(raw).unwrap_or_default(), path, depth, faults))
         }
         Some(b'[') => {
             let items = split::array(raw).unwrap_or_default();
             let items = items.into_iter().enumerate();
-            Node::Array(
-                items
-                    .map(|(i, item)| node(item.get(), &path.index(i), depth + 1, faults))
-                    .collect(),
-            )
+            Node::Array(items.map(|(i, item)| node(item.get(), &path.index(i), depth + 1, faults)).collect())
         }
         Some(b't') => Node::Bool(true),
         Some(b'f') => Node::Bool(false),
@@ -231,9 +210,7 @@ const FEW_MEMBERS: usize = 12;
 
 fn report_duplicates(members: &Members<'_>, path: &Path<'_>, faults: &mut Reasons) {
     let mut report = |key: &str| {
-        faults.push(ReasonCode::DuplicateKey, &path.key(key), || {
-            "each key once in an object".into()
-        });
+        faults.push(ReasonCode::DuplicateKey, &path.key(key), || "each key once in an object".into());
     };
     if members.len() <= FEW_MEMBERS {
         for (index, (key, _)) in members.iter().enumerate() {
@@ -253,9 +230,5 @@ fn report_duplicates(members: &Members<'_>, path: &Path<'_>, faults: &mut Reason
 }
 
 fn count(n: usize, noun: &str) -> String {
-    if n == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{n} {noun}s")
-    }
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }

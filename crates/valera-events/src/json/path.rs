@@ -27,25 +27,16 @@ enum Step<'p> {
 
 impl<'p> Path<'p> {
     /// The body itself, spelled as the empty text.
-    pub const ROOT: Path<'static> = Path {
-        parent: None,
-        step: Step::Root,
-    };
+    pub const ROOT: Path<'static> = Path { parent: None, step: Step::Root };
 
     /// A member of the object at this path.
     pub fn key(&'p self, key: &'p str) -> Self {
-        Self {
-            parent: Some(self),
-            step: Step::Key(key),
-        }
+        Self { parent: Some(self), step: Step::Key(key) }
     }
 
     /// An item of the array at this path, from 0.
     pub fn index(&'p self, index: usize) -> Self {
-        Self {
-            parent: Some(self),
-            step: Step::Index(index),
-        }
+        Self { parent: Some(self), step: Step::Index(index) }
     }
 
     fn spell(&self, out: &mut String) {
@@ -61,18 +52,10 @@ impl<'p> Path<'p> {
                 if !out.is_empty() {
                     out.push('.');
                 }
-                let end = key
-                    .char_indices()
-                    .nth(MAX_KEY)
-                    .map_or(key.len(), |(end, _)| end);
+                let end = key.char_indices().nth(MAX_KEY).map_or(key.len(), |(end, _)| end);
                 // A path goes into logs and tables: a control character of a hostile key has no business there.
-                let readable = key[..end].chars().map(|c| {
-                    if c.is_control() {
-                        char::REPLACEMENT_CHARACTER
-                    } else {
-                        c
-                    }
-                });
+                let readable =
+                    key[..end].chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
                 out.extend(readable);
                 if end < key.len() {
                     out.push('…');
@@ -102,22 +85,12 @@ mod tests {
     fn paths_are_dotted_and_bounded() {
         let (properties, long) = (Path::ROOT.key("properties"), "k".repeat(10_000));
         let items = properties.key("items");
-        assert_eq!(
-            items.index(3).key("name").to_string(),
-            "properties.items[3].name"
-        );
+        assert_eq!(items.index(3).key("name").to_string(), "properties.items[3].name");
         assert_eq!(Path::ROOT.to_string(), "");
-        assert_eq!(
-            Path::ROOT.key(&long).to_string().chars().count(),
-            MAX_KEY + 1
-        );
+        assert_eq!(Path::ROOT.key(&long).to_string().chars().count(), MAX_KEY + 1);
 
         fn nest(path: &Path<'_>, key: &str, levels: usize) -> usize {
-            if levels == 0 {
-                path.to_string().len()
-            } else {
-                nest(&path.key(key), key, levels - 1)
-            }
+            if levels == 0 { path.to_string().len() } else { nest(&path.key(key), key, levels - 1) }
         }
         assert!(nest(&Path::ROOT, &"ж".repeat(100), 40) < 600);
     }

@@ -53,10 +53,9 @@ fn unicode_escape(hex: &str) -> (Option<char>, &str) {
     }
     let low = after.strip_prefix("\\u").and_then(code_unit);
     match low {
-        Some((low, after)) if (0xdc00..0xe000).contains(&low) => (
-            char::from_u32(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00)),
-            after,
-        ),
+        Some((low, after)) if (0xdc00..0xe000).contains(&low) => {
+            (char::from_u32(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00)), after)
+        }
         _ => (None, after),
     }
 }
@@ -85,10 +84,7 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
             control => {
                 const HEX: &[u8; 16] = b"0123456789abcdef";
                 out.extend_from_slice(b"\\u00");
-                out.extend_from_slice(&[
-                    HEX[usize::from(control >> 4)],
-                    HEX[usize::from(control & 15)],
-                ]);
+                out.extend_from_slice(&[HEX[usize::from(control >> 4)], HEX[usize::from(control & 15)]]);
             }
         }
     }

@@ -20,19 +20,13 @@ pub use pseudonym::is_pseudonym;
 pub use scrub::scrub;
 
 /// Replaces personal values by pseudonyms and scrubs free text, in place.
-pub(crate) fn pseudonymise(
-    properties: &mut Members<'_>,
-    spec: Option<&'static EventSpec>,
-    keys: &PseudonymKeys,
-) {
+pub(crate) fn pseudonymise(properties: &mut Members<'_>, spec: Option<&'static EventSpec>, keys: &PseudonymKeys) {
     for (key, node) in properties {
-        let declared = spec
-            .and_then(|spec| spec.property(key))
-            .map(|property| property.sensitivity);
+        let declared = spec.and_then(|spec| spec.property(key)).map(|property| property.sensitivity);
         match declared {
             Some(Sensitivity::Plain) => {}
             Some(Sensitivity::Personal) => {
-                treat_personal(node, &key.to_ascii_lowercase(), kind_of(key), keys)
+                treat_personal(node, &key.to_ascii_lowercase(), kind_of(key), keys);
             }
             Some(Sensitivity::FreeText) | None => treat_member(key, node, keys),
         }
@@ -58,12 +52,8 @@ fn treat_personal(node: &mut Node<'_>, field: &str, kind: PersonalKind, keys: &P
         Node::String(text) | Node::Number(text) => {
             *node = Node::String(Cow::Owned(pseudonym::of(text, field, kind, keys.current())));
         }
-        Node::Array(items) => items
-            .iter_mut()
-            .for_each(|item| treat_personal(item, field, kind, keys)),
-        Node::Object(members) => members
-            .iter_mut()
-            .for_each(|(_, member)| treat_personal(member, field, kind, keys)),
+        Node::Array(items) => items.iter_mut().for_each(|item| treat_personal(item, field, kind, keys)),
+        Node::Object(members) => members.iter_mut().for_each(|(_, member)| treat_personal(member, field, kind, keys)),
     }
 }
 
@@ -76,8 +66,6 @@ fn treat_free(node: &mut Node<'_>, keys: &PseudonymKeys) {
             }
         }
         Node::Array(items) => items.iter_mut().for_each(|item| treat_free(item, keys)),
-        Node::Object(members) => members
-            .iter_mut()
-            .for_each(|(key, member)| treat_member(key, member, keys)),
+        Node::Object(members) => members.iter_mut().for_each(|(key, member)| treat_member(key, member, keys)),
     }
 }

@@ -25,9 +25,7 @@ fn phone(text: &str) -> Option<String> {
     match (digits.len(), digits.as_bytes().first()?) {
         (11, b'8') if !international => Some(format!("+7{}", &digits[1..])),
         (10, b'9') if !international => Some(format!("+7{digits}")),
-        (12.., _) if !international && digits.starts_with("00") => {
-            Some(format!("+{}", &digits[2..]))
-        }
+        (12.., _) if !international && digits.starts_with("00") => Some(format!("+{}", &digits[2..])),
         _ => Some(format!("+{digits}")),
     }
 }
@@ -50,23 +48,10 @@ mod tests {
             "0079161234567",
         ];
         for phone in spellings {
-            assert_eq!(
-                normalise(phone, PersonalKind::Phone),
-                "+79161234567",
-                "{phone}"
-            );
+            assert_eq!(normalise(phone, PersonalKind::Phone), "+79161234567", "{phone}");
         }
-        assert_eq!(
-            normalise("нет телефона", PersonalKind::Phone),
-            "нет телефона"
-        );
-        assert_eq!(
-            normalise(" Ivan.Petrov@Example.COM ", PersonalKind::Email),
-            "ivan.petrov@example.com"
-        );
-        assert_eq!(
-            normalise("А 123\tВС  77", PersonalKind::Text),
-            "а 123 вс 77"
-        );
+        assert_eq!(normalise("нет телефона", PersonalKind::Phone), "нет телефона");
+        assert_eq!(normalise(" Ivan.Petrov@Example.COM ", PersonalKind::Email), "ivan.petrov@example.com");
+        assert_eq!(normalise("А 123\tВС  77", PersonalKind::Text), "а 123 вс 77");
     }
 }

@@ -42,15 +42,8 @@ pub(super) fn blot(text: &str) -> Option<String> {
 }
 
 /// How many groups from `index` on make a number, and what replaces it. `free_before`: the group before was left as it is.
-fn number_at(
-    groups: &[Group<'_>],
-    index: usize,
-    free_before: bool,
-) -> Option<(usize, &'static str)> {
-    let previous = index
-        .checked_sub(1)
-        .filter(|_| free_before)
-        .map(|previous| &groups[previous]);
+fn number_at(groups: &[Group<'_>], index: usize, free_before: bool) -> Option<(usize, &'static str)> {
+    let previous = index.checked_sub(1).filter(|_| free_before).map(|previous| &groups[previous]);
     // 0.9161234567 is a score, not a mobile number.
     if previous.is_some_and(|previous| previous.digits == "0" && previous.gap == Some(".")) {
         return None;
@@ -95,31 +88,22 @@ fn card(run: &[Group<'_>]) -> Option<usize> {
             [rest @ .., 1..=4] => rest.iter().all(|size| *size == 4),
             _ => false,
         };
-        let tight = number[..*count - 1]
-            .iter()
-            .all(|group| group.gap.is_some_and(|gap| gap.chars().count() == 1));
+        let tight = number[..*count - 1].iter().all(|group| group.gap.is_some_and(|gap| gap.chars().count() == 1));
         (13..=19).contains(&sizes.iter().sum::<usize>()) && printed && tight && luhn(number)
     })
 }
 
 /// ISO/IEC 7812-1, annex B.
 fn luhn(groups: &[Group<'_>]) -> bool {
-    let digits = groups
-        .iter()
-        .rev()
-        .flat_map(|group| group.digits.bytes().rev());
+    let digits = groups.iter().rev().flat_map(|group| group.digits.bytes().rev());
     let sum: u32 = digits
         .enumerate()
         .map(|(place, byte)| {
             let digit = u32::from(byte - b'0');
-            if place % 2 == 0 {
-                digit
-            } else {
-                digit * 2 / 10 + digit * 2 % 10
-            }
+            if place % 2 == 0 { digit } else { digit * 2 / 10 + digit * 2 % 10 }
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// The length of a phone number: international after `+` or 00, or Russian with or without 7 or 8 before it.
@@ -133,18 +117,10 @@ fn phone(run: &[Group<'_>]) -> Option<usize> {
         })
         .collect();
     let ending_at = |total: usize| totals.iter().position(|sum| *sum == total).map(|at| at + 1);
-    let longest = |fewest: usize, most: usize| {
-        totals
-            .iter()
-            .rposition(|sum| (fewest..=most).contains(sum))
-            .map(|at| at + 1)
-    };
+    let longest =
+        |fewest: usize, most: usize| totals.iter().rposition(|sum| (fewest..=most).contains(sum)).map(|at| at + 1);
     if first.plus {
-        let russian = first
-            .digits
-            .starts_with('7')
-            .then(|| ending_at(11))
-            .flatten();
+        let russian = first.digits.starts_with('7').then(|| ending_at(11)).flatten();
         return russian.or_else(|| longest(8, 15));
     }
     if first.digits.starts_with("00") && !first.digits.starts_with("000") {
@@ -161,9 +137,7 @@ fn is_prefixed(groups: &[Group<'_>]) -> bool {
     }
     match sizes(groups).as_slice() {
         [11] | [1, 10] | [1, 3, 7] | [4, 7] => true,
-        [1, rest @ ..] => {
-            rest.iter().all(|size| *size <= 5) && (!has_dots(groups) || rest.len() > 2)
-        }
+        [1, rest @ ..] => rest.iter().all(|size| *size <= 5) && (!has_dots(groups) || rest.len() > 2),
         [4, rest @ ..] => rest.iter().all(|size| *size <= 4) && !has_dots(groups),
         _ => false,
     }
@@ -185,9 +159,7 @@ fn sizes(groups: &[Group<'_>]) -> Vec<usize> {
 /// Dots join the numbers of IP addresses and versions rather than those of phones.
 fn has_dots(groups: &[Group<'_>]) -> bool {
     let inner = groups.len().saturating_sub(1);
-    groups[..inner]
-        .iter()
-        .any(|group| group.gap.is_some_and(|gap| gap.contains('.')))
+    groups[..inner].iter().any(|group| group.gap.is_some_and(|gap| gap.contains('.')))
 }
 
 /// The groups of a text, without those inside UUIDs and long hexadecimal words.
@@ -208,11 +180,7 @@ fn groups(text: &str) -> Vec<Group<'_>> {
             at += 1;
             continue;
         }
-        let end = at
-            + bytes[at..]
-                .iter()
-                .take_while(|byte| byte.is_ascii_digit())
-                .count();
+        let end = at + bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         push_group(text, at, end, &mut groups);
         at = end;
     }
@@ -226,37 +194,20 @@ fn push_group<'t>(text: &'t str, at: usize, end: usize, groups: &mut Vec<Group<'
     let unbracketed = before.strip_suffix('(').unwrap_or(before);
     let plus = unbracketed.trim_end_matches(' ').ends_with(['+', '＋']);
     let start = match (plus, bracket) {
-        (true, _) => {
-            floor
-                + unbracketed
-                    .trim_end_matches(' ')
-                    .rfind(['+', '＋'])
-                    .unwrap_or(0)
-        }
+        (true, _) => floor + unbracketed.trim_end_matches(' ').rfind(['+', '＋']).unwrap_or(0),
         (false, true) => at - 1,
         (false, false) => at,
     };
     if let Some(last) = groups.last_mut() {
         last.gap = is_gap(before).then_some(before);
     }
-    groups.push(Group {
-        start,
-        end,
-        digits: &text[at..end],
-        plus,
-        bracket,
-        gap: None,
-    });
+    groups.push(Group { start, end, digits: &text[at..end], plus, bracket, gap: None });
 }
 
 /// At most four spaces, dashes, brackets, dots and slashes; never a plus, which starts another number.
 fn is_gap(between: &str) -> bool {
     let inside = |c: char| {
-        matches!(
-            c,
-            ' ' | '\t' | '\u{a0}' | '\u{202f}' | '-' | '\u{2010}'
-                ..='\u{2015}' | '(' | ')' | '.' | '/'
-        )
+        matches!(c, ' ' | '\t' | '\u{a0}' | '\u{202f}' | '-' | '\u{2010}'..='\u{2015}' | '(' | ')' | '.' | '/')
     };
     between.chars().count() <= 4 && between.chars().all(inside)
 }
@@ -266,24 +217,15 @@ fn opaque_length(bytes: &[u8]) -> usize {
     const HYPHENS: [usize; 4] = [8, 13, 18, 23];
     let uuid = bytes.get(..36).is_some_and(|uuid| {
         let fits = |(at, byte): (usize, &u8)| {
-            if HYPHENS.contains(&at) {
-                *byte == b'-'
-            } else {
-                byte.is_ascii_hexdigit()
-            }
+            if HYPHENS.contains(&at) { *byte == b'-' } else { byte.is_ascii_hexdigit() }
         };
         uuid.iter().enumerate().all(fits)
     });
     if uuid && !bytes.get(36).is_some_and(u8::is_ascii_alphanumeric) {
         return 36;
     }
-    let word = bytes
-        .iter()
-        .take_while(|byte| byte.is_ascii_alphanumeric())
-        .count();
+    let word = bytes.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
     let word = &bytes[..word];
-    let hex = word.len() >= 24
-        && word.iter().all(u8::is_ascii_hexdigit)
-        && !word.iter().all(u8::is_ascii_digit);
+    let hex = word.len() >= 24 && word.iter().all(u8::is_ascii_hexdigit) && !word.iter().all(u8::is_ascii_digit);
     if hex { word.len() } else { 0 }
 }

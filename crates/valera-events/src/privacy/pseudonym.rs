@@ -29,9 +29,5 @@ pub fn is_pseudonym(text: &str) -> bool {
     let Some((id, encoded)) = text.strip_prefix('p').and_then(|rest| rest.split_once('_')) else {
         return false;
     };
-    is_key_id(id)
-        && encoded.len() == ENCODED
-        && encoded
-            .bytes()
-            .all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'))
+    is_key_id(id) && encoded.len() == ENCODED && encoded.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'))
 }

@@ -57,12 +57,7 @@ fn blot_emails(text: &str) -> Option<String> {
 /// Where the local part that ends a text begins. Of what RFC 5322 allows, `/`, `=`, `?` and `&` are left out: they come from URLs.
 fn local_start(before: &str) -> usize {
     let is_local = |c: char| c.is_alphanumeric() || "!#$%'*+-^_`{|}~.".contains(c);
-    before
-        .char_indices()
-        .rev()
-        .take_while(|(_, c)| is_local(*c))
-        .last()
-        .map_or(before.len(), |(start, _)| start)
+    before.char_indices().rev().take_while(|(_, c)| is_local(*c)).last().map_or(before.len(), |(start, _)| start)
 }
 
 /// The length of the domain that starts a text. `None` unless it has a dot inside: any dot, since a rule about the last label

@@ -21,16 +21,10 @@ pub fn files() -> Vec<(String, String)> {
     };
     let mut files = vec![
         ("docs/events.md".to_owned(), reference()),
-        (
-            "schemas/envelope.json".to_owned(),
-            pretty(envelope_schema()),
-        ),
+        ("schemas/envelope.json".to_owned(), pretty(envelope_schema())),
     ];
     for spec in EVENTS {
-        files.push((
-            format!("schemas/{}.json", spec.name),
-            pretty(event_schema(spec)),
-        ));
+        files.push((format!("schemas/{}.json", spec.name), pretty(event_schema(spec))));
     }
     files
 }

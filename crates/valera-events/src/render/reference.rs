@@ -4,9 +4,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::catalogue::{
-    EVENTS, EventSpec, PERSONAL_KEYS, PersonalKind, PropertyKind, PropertySpec,
-};
+use crate::catalogue::{EVENTS, EventSpec, PERSONAL_KEYS, PersonalKind, PropertyKind, PropertySpec};
 
 const INTRODUCTION: &str = "\
 <!-- Rendered from the catalogue in crates/valera-events; `cargo test -p valera-events` rewrites it. -->
@@ -27,18 +25,8 @@ pub fn reference() -> String {
     page.push_str("\n| event | required properties | owner |\n|---|---|---|\n");
     for spec in EVENTS {
         let required = spec.properties.iter().filter(|property| property.required);
-        let required: Vec<String> = required
-            .map(|property| format!("`{}`", property.name))
-            .collect();
-        line(
-            &mut page,
-            format_args!(
-                "| [`{0}`](#{0}) | {1} | {2} |",
-                spec.name,
-                required.join(", "),
-                spec.owner
-            ),
-        );
+        let required: Vec<String> = required.map(|property| format!("`{}`", property.name)).collect();
+        line(&mut page, format_args!("| [`{0}`](#{0}) | {1} | {2} |", spec.name, required.join(", "), spec.owner));
     }
     for spec in EVENTS {
         event(&mut page, spec);
@@ -48,31 +36,13 @@ pub fn reference() -> String {
 }
 
 fn event(page: &mut String, spec: &EventSpec) {
-    line(
-        page,
-        format_args!(
-            "\n## {}\n\n{}\n\n{}\n\nOwner: {}.\n",
-            spec.name, spec.en, spec.ru, spec.owner
-        ),
-    );
-    page.push_str(
-        "| property | type | | sensitivity | meaning | значение |\n|---|---|---|---|---|---|\n",
-    );
+    line(page, format_args!("\n## {}\n\n{}\n\n{}\n\nOwner: {}.\n", spec.name, spec.en, spec.ru, spec.owner));
+    page.push_str("| property | type | | sensitivity | meaning | значение |\n|---|---|---|---|---|---|\n");
     for property in spec.properties {
-        let required = if property.required {
-            "required"
-        } else {
-            "optional"
-        };
-        let (name, kind, sensitivity) = (
-            property.name,
-            kind(property.kind),
-            property.sensitivity.as_str(),
-        );
-        let row = format_args!(
-            "| `{name}` | {kind} | {required} | {sensitivity} | {} | {} |",
-            property.en, property.ru
-        );
+        let required = if property.required { "required" } else { "optional" };
+        let (name, kind, sensitivity) = (property.name, kind(property.kind), property.sensitivity.as_str());
+        let row =
+            format_args!("| `{name}` | {kind} | {required} | {sensitivity} | {} | {} |", property.en, property.ru);
         line(page, row);
     }
     line(page, format_args!("\n```json\n{}\n```", example(spec)));
@@ -94,24 +64,12 @@ fn kind(kind: PropertyKind) -> String {
     match kind {
         PropertyKind::Text => "text".into(),
         PropertyKind::Integer { min, max } => format!("integer, {min} to {max}"),
-        PropertyKind::Number {
-            min: None,
-            max: None,
-        } => "number".into(),
+        PropertyKind::Number { min: None, max: None } => "number".into(),
         PropertyKind::Number { min, max } => {
-            let (from, to) = (
-                min.map(|min| format!(" from {min}")),
-                max.map(|max| format!(" to {max}")),
-            );
-            format!(
-                "number{}{}",
-                from.unwrap_or_default(),
-                to.unwrap_or_default()
-            )
+            let (from, to) = (min.map(|min| format!(" from {min}")), max.map(|max| format!(" to {max}")));
+            format!("number{}{}", from.unwrap_or_default(), to.unwrap_or_default())
         }
-        PropertyKind::Decimal => {
-            "decimal: a number or a plain decimal string, stored as a number".into()
-        }
+        PropertyKind::Decimal => "decimal: a number or a plain decimal string, stored as a number".into(),
         PropertyKind::IntegerOrText => "integer of 64 bits, or text".into(),
     }
 }

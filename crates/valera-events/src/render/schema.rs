@@ -10,8 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::catalogue::{EventSpec, PropertyKind, PropertySpec};
 
 const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
-const UUID_V7: &str =
-    "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-7[0-9A-Fa-f]{3}-[89ABab][0-9A-Fa-f]{3}-[0-9A-Fa-f]{12}$";
+const UUID_V7: &str = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-7[0-9A-Fa-f]{3}-[89ABab][0-9A-Fa-f]{3}-[0-9A-Fa-f]{12}$";
 
 /// The schema of every event's body.
 pub fn envelope_schema() -> Value {
@@ -55,17 +54,10 @@ pub fn envelope_schema() -> Value {
 
 /// The schema of a declared event's body.
 pub fn event_schema(spec: &EventSpec) -> Value {
-    let members: Map<String, Value> = spec
-        .properties
-        .iter()
-        .map(|property| (property.name.to_owned(), property_schema(property)))
-        .collect();
-    let required: Vec<&str> = spec
-        .properties
-        .iter()
-        .filter(|property| property.required)
-        .map(|property| property.name)
-        .collect();
+    let members: Map<String, Value> =
+        spec.properties.iter().map(|property| (property.name.to_owned(), property_schema(property))).collect();
+    let required: Vec<&str> =
+        spec.properties.iter().filter(|property| property.required).map(|property| property.name).collect();
     let (types, needed) = if required.is_empty() {
         (json!(["object", "null"]), json!(["chat_id"]))
     } else {
@@ -116,9 +108,8 @@ fn kind_schema(kind: PropertyKind) -> Vec<Value> {
             json!({ "type": "number" }),
             json!({ "type": "string", "pattern": "^-?(0|[1-9][0-9]*)(\\.[0-9]+)?$" }),
         ],
-        PropertyKind::IntegerOrText => vec![
-            json!({ "type": "integer", "minimum": i64::MIN, "maximum": i64::MAX }),
-            json!({ "type": "string" }),
-        ],
+        PropertyKind::IntegerOrText => {
+            vec![json!({ "type": "integer", "minimum": i64::MIN, "maximum": i64::MAX }), json!({ "type": "string" })]
+        }
     }
 }
