@@ -90,7 +90,8 @@ END;
 
 COMMENT ON FUNCTION rollups.bins_quantile(smallint[], bigint[], numeric) IS 'Квантиль гистограммы, мс; корзина может повторяться';
 
--- Hours from the one that holds from_at up to, without, to_at.
+-- Hours from the one that holds from_at up to, without, to_at. It reads the views, for it runs with the rights of who
+-- asks, and the table behind them is not theirs.
 CREATE FUNCTION rollups.response_times(from_at timestamptz, to_at timestamptz)
 RETURNS TABLE (
     model_used text,
@@ -107,21 +108,6 @@ RETURNS TABLE (
 LANGUAGE sql
 STABLE PARALLEL SAFE
 AS $$
-    WITH stored AS (
-        SELECT *
-        FROM rollups.response_histograms_hourly
-        WHERE hour >= date_trunc('hour', from_at, 'UTC')
-            AND hour < to_at
-    ),
-    histogram AS (
-        SELECT
-            stored.model_used,
-            array_agg(cell.bin) AS bins,
-            array_agg(cell.responses) AS counts
-        FROM stored
-        CROSS JOIN LATERAL unnest(stored.bins, stored.counts) AS cell(bin, responses)
-        GROUP BY stored.model_used
-    )
     SELECT
         figures.*,
         rollups.bins_quantile(histogram.bins, histogram.counts, 0.50),
@@ -129,17 +115,28 @@ AS $$
         rollups.bins_quantile(histogram.bins, histogram.counts, 0.99)
     FROM (
         SELECT
-            stored.model_used,
-            sum(stored.responses)::bigint,
-            sum(stored.slow_responses)::bigint,
-            sum(stored.total_ms),
-            min(stored.min_ms),
-            max(stored.max_ms),
-            round(sum(stored.total_ms) / sum(stored.responses), 2)
-        FROM stored
-        GROUP BY stored.model_used
+            hourly.model_used,
+            sum(hourly.responses)::bigint,
+            sum(hourly.slow_responses)::bigint,
+            sum(hourly.total_ms),
+            min(hourly.min_ms),
+            max(hourly.max_ms),
+            round(sum(hourly.total_ms) / sum(hourly.responses), 2)
+        FROM rollups.response_times_hourly AS hourly
+        WHERE hourly.hour >= date_trunc('hour', from_at, 'UTC')
+            AND hourly.hour < to_at
+        GROUP BY hourly.model_used
     ) AS figures
-    JOIN histogram USING (model_used)
+    JOIN (
+        SELECT
+            hourly.model_used,
+            array_agg(hourly.bin) AS bins,
+            array_agg(hourly.responses) AS counts
+        FROM rollups.response_time_bins_hourly AS hourly
+        WHERE hourly.hour >= date_trunc('hour', from_at, 'UTC')
+            AND hourly.hour < to_at
+        GROUP BY hourly.model_used
+    ) AS histogram USING (model_used)
     ORDER BY figures.model_used;
 $$;
 
@@ -147,22 +144,6 @@ COMMENT ON FUNCTION rollups.response_times(timestamptz, timestamptz) IS 'Вре�
 
 -- An hour belongs to the day on which it begins: in zones half an hour off, midnight falls inside one.
 CREATE VIEW rollups.response_times_daily AS
-WITH stored AS (
-    SELECT
-        (kept.hour AT TIME ZONE (SELECT time_zone FROM settings))::date AS day,
-        kept.*
-    FROM rollups.response_histograms_hourly AS kept
-),
-histogram AS (
-    SELECT
-        day,
-        model_used,
-        array_agg(cell.bin) AS bins,
-        array_agg(cell.responses) AS counts
-    FROM stored
-    CROSS JOIN LATERAL unnest(bins, counts) AS cell(bin, responses)
-    GROUP BY day, model_used
-)
 SELECT
     figures.*,
     rollups.bins_quantile(histogram.bins, histogram.counts, 0.50) AS p50_ms,
@@ -170,7 +151,7 @@ SELECT
     rollups.bins_quantile(histogram.bins, histogram.counts, 0.99) AS p99_ms
 FROM (
     SELECT
-        day,
+        (hour AT TIME ZONE (SELECT time_zone FROM settings))::date AS day,
         model_used,
         sum(responses)::bigint AS responses,
         sum(slow_responses)::bigint AS slow_responses,
@@ -178,10 +159,18 @@ FROM (
         min(min_ms) AS min_ms,
         max(max_ms) AS max_ms,
         round(sum(total_ms) / sum(responses), 2) AS avg_ms
-    FROM stored
-    GROUP BY day, model_used
+    FROM rollups.response_times_hourly
+    GROUP BY 1, 2
 ) AS figures
-JOIN histogram USING (day, model_used);
+JOIN (
+    SELECT
+        (hour AT TIME ZONE (SELECT time_zone FROM settings))::date AS day,
+        model_used,
+        array_agg(bin) AS bins,
+        array_agg(responses) AS counts
+    FROM rollups.response_time_bins_hourly
+    GROUP BY 1, 2
+) AS histogram USING (day, model_used);
 
 COMMENT ON VIEW rollups.response_times_daily IS 'Время ответа по местным суткам и моделям';
 COMMENT ON COLUMN rollups.response_times_daily.day IS 'Местная дата';
