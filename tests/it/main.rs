@@ -1,1 +1,7 @@
-//! stub
+//! The system's promises, on a real nats-server and a real Postgres, started and stopped by the tests.
+//!
+//! One binary, one module a promise. Nothing here sleeps for a guess: every wait polls a condition and has a ceiling.
+
+mod demo;
+mod path;
+mod support;

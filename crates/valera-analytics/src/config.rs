@@ -48,7 +48,13 @@ fn variable(name: &str) -> Option<String> {
 #[derive(Debug, Clone, Args)]
 pub struct NatsArgs {
     /// Address of the NATS server
-    #[arg(long, env = "NATS_URL", hide_env_values = true, default_value = "nats://127.0.0.1:4222", value_name = "URL")]
+    #[arg(
+        long,
+        env = "NATS_URL",
+        hide_env_values = true,
+        default_value = "nats://127.0.0.1:4222",
+        value_name = "URL"
+    )]
     pub nats_url: String,
 }
 
@@ -147,7 +153,9 @@ impl ServiceArgs {
 
 fn secret(name: &str, file: Option<&Path>, value: Option<&str>) -> anyhow::Result<String> {
     match (file, value) {
-        (Some(file), _) => fs::read_to_string(file).with_context(|| format!("reading {name}_FILE {}", file.display())),
+        (Some(file), _) => {
+            fs::read_to_string(file).with_context(|| format!("reading {name}_FILE {}", file.display()))
+        }
         (None, Some(value)) => Ok(value.to_owned()),
         (None, None) => bail!("{name}_FILE is not set: point it at the key file (`up` makes one beside its data)"),
     }

@@ -11,6 +11,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use valera_events::{ContentKey, Keys, PseudonymKeys};
 use valera_pipeline::{
@@ -27,6 +28,8 @@ pub struct Options {
     pub postgres: PgOptions,
     /// The zone in which a new database cuts its days; UTC when not given.
     pub time_zone: Option<String>,
+    /// After how long an unacknowledged message is delivered again; a minute when not given. For tests.
+    pub ack_wait: Option<Duration>,
 }
 
 /// A running system; dropped, its servers are killed.
@@ -58,8 +61,11 @@ impl LocalSystem {
         let loaded = keys.load()?;
         let settings = migrate::migrate(&postgres.url(), options.time_zone.as_deref(), &loaded.content).await?;
         let client = Link::new(nats.url(), "valera-up").connect().await?;
-        topology::require_server(&client)?;
-        topology::apply(&async_nats::jetstream::new(client)).await?;
+        let mut wanted = topology::desired()?;
+        if let Some(ack_wait) = options.ack_wait {
+            wanted = wanted.with_ack_wait(ack_wait);
+        }
+        wanted.apply(&async_nats::jetstream::new(client)).await?;
         let environment = Environment {
             nats_url: nats.url(),
             database_url: postgres.url(),

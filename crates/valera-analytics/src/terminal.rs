@@ -24,10 +24,7 @@ impl Style {
     /// columns, held to 40..=100. An unknown width (`None`, as in a pipe) is 100.
     #[must_use]
     pub fn detect(is_terminal: bool, no_color: bool, width: Option<u16>) -> Self {
-        Self {
-            colour: is_terminal && !no_color,
-            width: width.unwrap_or(WIDEST).clamp(NARROWEST, WIDEST),
-        }
+        Self { colour: is_terminal && !no_color, width: width.unwrap_or(WIDEST).clamp(NARROWEST, WIDEST) }
     }
 }
 

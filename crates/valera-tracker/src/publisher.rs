@@ -74,7 +74,8 @@ impl Publisher {
         messages: impl IntoIterator<Item = Outgoing>,
         mut on_each: impl FnMut(Receipt),
     ) -> Result<(), NotPublished> {
-        let mut receipts = stream::iter(messages).map(|message| self.publish(message)).buffer_unordered(self.in_flight);
+        let mut receipts =
+            stream::iter(messages).map(|message| self.publish(message)).buffer_unordered(self.in_flight);
         while let Some(receipt) = receipts.next().await {
             on_each(receipt?);
         }

@@ -79,7 +79,8 @@ impl Import {
         }
         progress.finish_and_clear();
         if let Some(cause) = failure {
-            return Err(cause).with_context(|| format!("reading {} after {} lines", self.file.display(), count.lines));
+            return Err(cause)
+                .with_context(|| format!("reading {} after {} lines", self.file.display(), count.lines));
         }
         let rate = published as f64 / started.elapsed().as_secs_f64().max(0.001);
         output::print(&format!(

@@ -21,8 +21,7 @@ pub struct Migrate {
 impl Migrate {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let key = self.content_key.load()?;
-        let settings =
-            migrate::migrate(&self.database.database_url, self.zone.time_zone.as_deref(), &key).await?;
+        let settings = migrate::migrate(&self.database.database_url, self.zone.time_zone.as_deref(), &key).await?;
         output::print(&format!("migrated; days are cut in {}\n", settings.time_zone))
     }
 }

@@ -36,7 +36,8 @@ impl Status {
         let consumers = consumers(&jetstream::new(client)).await?;
         let mut writer = Writer::new(&self.database.database_url, "valera status", "")?;
         let holdings = reports::holdings(writer.connection().await?).await?;
-        self.output.print(&consumers, |rows, style| format!("{}\n{}", report::status(rows, style), described(&holdings)))
+        self.output
+            .print(&consumers, |rows, style| format!("{}\n{}", report::status(rows, style), described(&holdings)))
     }
 }
 

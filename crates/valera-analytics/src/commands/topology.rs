@@ -41,7 +41,9 @@ impl Topology {
                 }
                 match differences.len() {
                     0 => output::print("the server has what this program needs\n"),
-                    count => bail!("{count} differences; `valera-analytics topology apply` mends what can be changed"),
+                    count => {
+                        bail!("{count} differences; `valera-analytics topology apply` mends what can be changed")
+                    }
                 }
             }
         }

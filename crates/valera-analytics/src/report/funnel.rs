@@ -85,22 +85,14 @@ pub fn funnel(days: &[FunnelDay], style: Style) -> String {
         total(|day| day.carts_confirmed),
         total(|day| day.bookings),
     ];
-    let conversion = percent(
-        total(|day| day.dialogs_with_booking),
-        total(|day| day.dialogs),
-    );
+    let conversion = percent(total(|day| day.dialogs_with_booking), total(|day| day.dialogs));
     let mut last = vec![text("Total")];
     last.extend(totals.map(number));
     last.push(optional(conversion));
     let [_, steps @ ..] = totals;
     format!(
         "{}Totals add up days: a chat that wrote on two days counts in both.\n\n{}",
-        table::table(
-            COLUMNS,
-            days.iter().map(day_cells).collect(),
-            Some(last),
-            style
-        ),
+        table::table(COLUMNS, days.iter().map(day_cells).collect(), Some(last), style),
         drop_off(steps, style)
     )
 }
@@ -120,30 +112,16 @@ fn day_cells(day: &FunnelDay) -> Vec<Cell> {
 
 /// A line per step, its bar and percentage relative to the dialogs.
 fn drop_off(steps: [i64; 5], style: Style) -> String {
-    let labels = [
-        "dialogs",
-        "suggestions",
-        "services added",
-        "carts confirmed",
-        "bookings",
-    ];
+    let labels = ["dialogs", "suggestions", "services added", "carts confirmed", "bookings"];
     let longest = style.width.saturating_sub(BESIDE_BAR).clamp(8, LONGEST_BAR);
     let widest = steps.iter().copied().max().unwrap_or(0);
     let [dialogs, ..] = steps;
     let mut out = String::new();
     for (label, count) in labels.iter().zip(steps) {
-        let share =
-            percent(count, dialogs).map_or_else(|| table::NONE.to_owned(), |share| share + " %");
+        let share = percent(count, dialogs).map_or_else(|| table::NONE.to_owned(), |share| share + " %");
         let bar = bar(count, widest, longest);
-        let bar = if style.colour {
-            format!("\x1b[36m{bar}\x1b[0m")
-        } else {
-            bar
-        };
-        let line = format!(
-            " {label:<15} {:>7} {share:>9}  {bar}",
-            grouped(&count.to_string())
-        );
+        let bar = if style.colour { format!("\x1b[36m{bar}\x1b[0m") } else { bar };
+        let line = format!(" {label:<15} {:>7} {share:>9}  {bar}", grouped(&count.to_string()));
         out.push_str(line.trim_end());
         out.push('\n');
     }

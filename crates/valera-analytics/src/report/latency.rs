@@ -35,17 +35,8 @@ pub struct LatencyRow {
 }
 
 impl Row for LatencyRow {
-    const COLUMNS: &'static [&'static str] = &[
-        "period",
-        "model",
-        "responses",
-        "slow_responses",
-        "avg_ms",
-        "p50_ms",
-        "p95_ms",
-        "p99_ms",
-        "max_ms",
-    ];
+    const COLUMNS: &'static [&'static str] =
+        &["period", "model", "responses", "slow_responses", "avg_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms"];
 }
 
 const COLUMNS: &[Column] = &[
@@ -69,12 +60,7 @@ pub fn latency(rows: &[LatencyRow], total: Option<&LatencyRow>, style: Style) ->
     if rows.is_empty() {
         return "no response times in this period; try --days 30\n".to_owned();
     }
-    table::table(
-        COLUMNS,
-        rows.iter().map(row_cells).collect(),
-        total.map(row_cells),
-        style,
-    )
+    table::table(COLUMNS, rows.iter().map(row_cells).collect(), total.map(row_cells), style)
 }
 
 fn row_cells(row: &LatencyRow) -> Vec<Cell> {
@@ -86,11 +72,7 @@ fn row_cells(row: &LatencyRow) -> Vec<Cell> {
         number(row.slow_responses),
         optional(row.avg_ms.as_deref().map(whole)),
         optional(row.p50_ms),
-        if row.p95_ms > Some(SLOW_MS) {
-            alarming(p95)
-        } else {
-            p95
-        },
+        if row.p95_ms > Some(SLOW_MS) { alarming(p95) } else { p95 },
         optional(row.p99_ms),
         optional(row.max_ms),
     ]

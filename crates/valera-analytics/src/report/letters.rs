@@ -29,11 +29,8 @@ impl Row for LetterGroup {
     const COLUMNS: &'static [&'static str] = &["event_name", "reason", "count", "path", "expected"];
 }
 
-const COLUMNS: &[Column] = &[
-    Column::Name("Event, reason"),
-    Column::Number("Letters"),
-    Column::Text("For example at, expected"),
-];
+const COLUMNS: &[Column] =
+    &[Column::Name("Event, reason"), Column::Number("Letters"), Column::Text("For example at, expected")];
 
 /// The groups as a table, in the order given, with the number of letters at its end.
 #[must_use]
@@ -42,21 +39,9 @@ pub fn letters(groups: &[LetterGroup], style: Style) -> String {
         return "no dead letters: every event in this period was accepted\n".to_owned();
     }
     let rows = groups.iter().map(|group| {
-        let name = if group.event_name.is_empty() {
-            table::NONE
-        } else {
-            &group.event_name
-        };
-        let path = if group.path.is_empty() {
-            table::NONE
-        } else {
-            &group.path
-        };
-        vec![
-            two_lines(name, &group.reason),
-            number(group.count),
-            two_lines(path, &group.expected),
-        ]
+        let name = if group.event_name.is_empty() { table::NONE } else { &group.event_name };
+        let path = if group.path.is_empty() { table::NONE } else { &group.path };
+        vec![two_lines(name, &group.reason), number(group.count), two_lines(path, &group.expected)]
     });
     let total: i64 = groups.iter().map(|group| group.count).sum();
     let totals = vec![text("Total"), number(total), text("")];

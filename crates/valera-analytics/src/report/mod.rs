@@ -39,10 +39,8 @@ pub fn json<T: Row>(rows: &[T]) -> serde_json::Result<String> {
 pub fn csv<T: Row>(rows: &[T]) -> Result<String, csv::Error> {
     let mut out = Vec::new();
     {
-        let mut writer = csv::WriterBuilder::new()
-            .has_headers(false)
-            .terminator(csv::Terminator::CRLF)
-            .from_writer(&mut out);
+        let mut writer =
+            csv::WriterBuilder::new().has_headers(false).terminator(csv::Terminator::CRLF).from_writer(&mut out);
         writer.write_record(T::COLUMNS)?;
         for row in rows {
             writer.serialize(row)?;

@@ -29,14 +29,8 @@ pub struct ConsumerStatus {
 }
 
 impl Row for ConsumerStatus {
-    const COLUMNS: &'static [&'static str] = &[
-        "name",
-        "pending",
-        "ack_pending",
-        "redelivered",
-        "settled_per_second",
-        "oldest_seconds",
-    ];
+    const COLUMNS: &'static [&'static str] =
+        &["name", "pending", "ack_pending", "redelivered", "settled_per_second", "oldest_seconds"];
 }
 
 const COLUMNS: &[Column] = &[
@@ -65,10 +59,9 @@ fn cells(consumer: &ConsumerStatus) -> Vec<Cell> {
         number(consumer.pending),
         number(consumer.ack_pending),
         number(consumer.redelivered),
-        figure(consumer.settled_per_second.map_or_else(
-            || table::NONE.to_owned(),
-            |rate| grouped(&format!("{rate:.1}")),
-        )),
+        figure(
+            consumer.settled_per_second.map_or_else(|| table::NONE.to_owned(), |rate| grouped(&format!("{rate:.1}"))),
+        ),
         optional(consumer.oldest_seconds),
     ]
 }

@@ -5,8 +5,7 @@
 //! It does not know what the figures mean.
 
 use comfy_table::{
-    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, LineStyle, Table,
-    TableStyle,
+    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle,
 };
 
 use crate::terminal::Style;
@@ -31,12 +30,7 @@ pub(super) enum Column {
 }
 
 /// A table with these columns. A totals row stands under a rule of its own; it must not wrap.
-pub(super) fn table(
-    columns: &[Column],
-    rows: Vec<Vec<Cell>>,
-    totals: Option<Vec<Cell>>,
-    style: Style,
-) -> String {
+pub(super) fn table(columns: &[Column], rows: Vec<Vec<Cell>>, totals: Option<Vec<Cell>>, style: Style) -> String {
     let mut table = Table::new();
     table
         .load_style(LIGHT)
@@ -58,20 +52,13 @@ pub(super) fn table(
     if has_totals && let Some(rule) = lines.get(1).cloned() {
         lines.insert(lines.len() - 1, rule);
     }
-    lines
-        .iter()
-        .map(|line| line.trim_end().to_owned() + "\n")
-        .collect()
+    lines.iter().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
 fn heading(column: &Column) -> Cell {
     let (Column::Text(words) | Column::Name(words) | Column::Number(words)) = column;
     let cell = Cell::new(words).add_attribute(Attribute::Bold);
-    if matches!(column, Column::Number(_)) {
-        cell.set_alignment(CellAlignment::Right)
-    } else {
-        cell
-    }
+    if matches!(column, Column::Number(_)) { cell.set_alignment(CellAlignment::Right) } else { cell }
 }
 
 /// Text from outside, without what could steer a terminal.
@@ -85,16 +72,7 @@ pub(super) fn two_lines(first: &str, second: &str) -> Cell {
 }
 
 fn harmless(value: &str) -> String {
-    value
-        .chars()
-        .map(|c| {
-            if steers(c) {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
-        .collect()
+    value.chars().map(|c| if steers(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// A whole number.
@@ -133,13 +111,9 @@ pub(super) fn grouped(decimal: &str) -> String {
 
 /// Control characters, and those that turn the direction of text.
 fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn bold(cells: Vec<Cell>) -> Vec<Cell> {
-    cells
-        .into_iter()
-        .map(|cell| cell.add_attribute(Attribute::Bold))
-        .collect()
+    cells.into_iter().map(|cell| cell.add_attribute(Attribute::Bold)).collect()
 }

@@ -9,10 +9,7 @@ use insta::assert_snapshot;
 use super::*;
 use crate::terminal::Style;
 
-const PLAIN: Style = Style {
-    colour: false,
-    width: 80,
-};
+const PLAIN: Style = Style { colour: false, width: 80 };
 
 fn funnel_days() -> Result<Vec<FunnelDay>> {
     let day = |day, counts: [i64; 8]| -> Result<FunnelDay> {
@@ -42,10 +39,7 @@ fn funnel_days() -> Result<Vec<FunnelDay>> {
     Ok(vec![
         day(22, [1_250, 1_204, 741, 540, 359, 262, 739, 260])?,
         day(23, [3, 0, 0, 0, 0, 0, 0, 0])?,
-        day(
-            24,
-            [13_480, 12_977, 8_102, 5_844, 3_899, 2_857, 8_099, 2_851],
-        )?,
+        day(24, [13_480, 12_977, 8_102, 5_844, 3_899, 2_857, 8_099, 2_851])?,
     ])
 }
 
@@ -92,15 +86,14 @@ fn letter_groups() -> Vec<LetterGroup> {
 }
 
 fn consumers() -> Vec<ConsumerStatus> {
-    let consumer =
-        |name: &str, pending, ack_pending, settled_per_second, oldest_seconds| ConsumerStatus {
-            name: name.to_owned(),
-            pending,
-            ack_pending,
-            redelivered: 0,
-            settled_per_second,
-            oldest_seconds,
-        };
+    let consumer = |name: &str, pending, ack_pending, settled_per_second, oldest_seconds| ConsumerStatus {
+        name: name.to_owned(),
+        pending,
+        ack_pending,
+        redelivered: 0,
+        settled_per_second,
+        oldest_seconds,
+    };
     vec![
         consumer("persister", 0, 0, Some(0.0), None),
         consumer("rollups", 120_400, 5_000, Some(48_211.37), Some(3)),
@@ -117,18 +110,8 @@ fn the_funnel_fits_eighty_columns() -> Result<()> {
 #[test]
 fn latency_ends_with_the_row_over_everything() {
     let rows = [
-        latency_row(
-            "2026-11-23",
-            "deepseek-chat",
-            18_204,
-            [1_450, 3_020, 4_211, 12_040],
-        ),
-        latency_row(
-            "2026-11-23",
-            "gpt-4o-mini",
-            7_411,
-            [940, 1_722, 2_204, 3_907],
-        ),
+        latency_row("2026-11-23", "deepseek-chat", 18_204, [1_450, 3_020, 4_211, 12_040]),
+        latency_row("2026-11-23", "gpt-4o-mini", 7_411, [940, 1_722, 2_204, 3_907]),
         LatencyRow {
             avg_ms: None,
             p50_ms: None,
@@ -154,17 +137,10 @@ fn status_says_who_is_behind() {
 
 #[test]
 fn no_line_is_wider_than_the_terminal() -> Result<()> {
-    let rows = [latency_row(
-        "2026-11-23 19:00",
-        &"very-long-model-name-".repeat(9),
-        18_204,
-        [1_450, 3_020, 4_211, 12_040],
-    )];
+    let rows =
+        [latency_row("2026-11-23 19:00", &"very-long-model-name-".repeat(9), 18_204, [1_450, 3_020, 4_211, 12_040])];
     for width in [80, 100] {
-        let style = Style {
-            colour: false,
-            width,
-        };
+        let style = Style { colour: false, width };
         for report in [
             funnel(&funnel_days()?, style),
             latency(&rows, None, style),
@@ -181,14 +157,8 @@ fn no_line_is_wider_than_the_terminal() -> Result<()> {
 
 #[test]
 fn nothing_to_show_is_said_in_words() {
-    assert_eq!(
-        funnel(&[], PLAIN),
-        "no events in this period; try --days 30\n"
-    );
-    assert_eq!(
-        latency(&[], None, PLAIN),
-        "no response times in this period; try --days 30\n"
-    );
+    assert_eq!(funnel(&[], PLAIN), "no events in this period; try --days 30\n");
+    assert_eq!(latency(&[], None, PLAIN), "no response times in this period; try --days 30\n");
     assert!(letters(&[], PLAIN).starts_with("no dead letters"));
     assert!(status(&[], PLAIN).starts_with("no consumers"));
 }
@@ -198,13 +168,7 @@ fn escapes_come_from_the_style_and_never_from_a_name() -> Result<()> {
     let rows = [latency_row("day", "evil\x1b[2J\u{202e}", 1, [1; 4])];
     let plain = latency(&rows, None, PLAIN);
     assert!(!plain.contains('\x1b') && !plain.contains('\u{202e}'));
-    let coloured = funnel(
-        &funnel_days()?,
-        Style {
-            colour: true,
-            ..PLAIN
-        },
-    );
+    let coloured = funnel(&funnel_days()?, Style { colour: true, ..PLAIN });
     assert!(coloured.contains('\x1b'));
     Ok(())
 }
@@ -219,10 +183,7 @@ fn csv_quotes_what_needs_it_and_has_a_header_even_without_rows() -> Result<()> {
          booking_request_created,missing_property,1204,properties.services_count,a required integer\r\n\
          ai_response_time,wrong_type,7,properties.duration_ms,\"an integer, written without fraction or exponent\"\r\n"
     );
-    assert_eq!(
-        csv::<LetterGroup>(&[])?,
-        "event_name,reason,count,path,expected\r\n"
-    );
+    assert_eq!(csv::<LetterGroup>(&[])?, "event_name,reason,count,path,expected\r\n");
     Ok(())
 }
 

@@ -50,39 +50,23 @@ impl Expected {
             let Some((name, sent)) = read(message) else {
                 continue;
             };
-            if !seen.insert(
-                sent.event_id
-                    .map(|id| id.to_string())
-                    .or_else(|| message.msg_id.clone()),
-            ) {
+            if !seen.insert(sent.event_id.map(|id| id.to_string()).or_else(|| message.msg_id.clone())) {
                 continue;
             }
-            let Some(occurred_at) = sent.occurred_at.or_else(|| sent.event_id.and_then(time_of))
-            else {
+            let Some(occurred_at) = sent.occurred_at.or_else(|| sent.event_id.and_then(time_of)) else {
                 continue;
             };
             expected.distinct += 1;
             *expected.by_name.entry(name.to_owned()).or_default() += 1;
-            chat_days
-                .entry(local_day(occurred_at))
-                .or_default()
-                .entry(sent.chat_id)
-                .or_default()
-                .insert(name);
+            chat_days.entry(local_day(occurred_at)).or_default().entry(sent.chat_id).or_default().insert(name);
         }
-        expected.funnel_daily = chat_days
-            .into_iter()
-            .map(|(day, chats)| funnel_day(day, &chats))
-            .collect();
+        expected.funnel_daily = chat_days.into_iter().map(|(day, chats)| funnel_day(day, &chats)).collect();
         expected
     }
 }
 
 fn read(message: &Message) -> Option<(&str, Sent)> {
-    Some((
-        subject::event_name(&message.subject)?,
-        serde_json::from_slice(&message.body).ok()?,
-    ))
+    Some((subject::event_name(&message.subject)?, serde_json::from_slice(&message.body).ok()?))
 }
 
 fn time_of(event_id: Uuid) -> Option<DateTime<Utc>> {
@@ -91,10 +75,7 @@ fn time_of(event_id: Uuid) -> Option<DateTime<Utc>> {
 
 fn funnel_day(day: NaiveDate, chats: &BTreeMap<i64, BTreeSet<&str>>) -> FunnelDay {
     let with = |names: &[&str]| {
-        let count = chats
-            .values()
-            .filter(|seen| names.iter().all(|name| seen.contains(name)))
-            .count();
+        let count = chats.values().filter(|seen| names.iter().all(|name| seen.contains(name))).count();
         i64::try_from(count).unwrap_or(i64::MAX)
     };
     let dialogs = with(&["ai_dialog_started"]);

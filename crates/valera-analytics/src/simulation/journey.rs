@@ -51,27 +51,13 @@ pub(super) fn generate(rng: &mut impl Rng, events: usize, period: &Period) -> Ve
         if drafts.len() >= events {
             break;
         }
-        let starts_at = if number < FRESH {
-            period.fresh_moment(rng)
-        } else {
-            period.busy_moment(rng)
-        };
-        let late_by = if number % LATE_EVERY == FRESH {
-            lateness(rng, period.days)
-        } else {
-            TimeDelta::zero()
-        };
+        let starts_at = if number < FRESH { period.fresh_moment(rng) } else { period.busy_moment(rng) };
+        let late_by = if number % LATE_EVERY == FRESH { lateness(rng, period.days) } else { TimeDelta::zero() };
         let returning = !chats.is_empty() && rng.random_bool(0.25);
-        let chat_id = if returning {
-            chats.choose(rng).copied()
-        } else {
-            None
-        };
+        let chat_id = if returning { chats.choose(rng).copied() } else { None };
         let chat_id = chat_id.unwrap_or_else(|| new_chat(rng));
         chats.push(chat_id);
-        let model = MODELS
-            .choose_weighted(rng, |model| model.share)
-            .unwrap_or(&MODELS[0]);
+        let model = MODELS.choose_weighted(rng, |model| model.share).unwrap_or(&MODELS[0]);
         Journey {
             rng,
             chat_id,
@@ -122,13 +108,8 @@ struct Journey<'a, R> {
 
 impl<R: Rng> Journey<'_, R> {
     fn run(mut self) {
-        let message_type = ["text", "text", "text", "photo", "voice"]
-            .choose(self.rng)
-            .copied();
-        self.record(
-            "ai_dialog_started",
-            json!({ "message_type": message_type, "platform": "telegram" }),
-        );
+        let message_type = ["text", "text", "text", "photo", "voice"].choose(self.rng).copied();
+        self.record("ai_dialog_started", json!({ "message_type": message_type, "platform": "telegram" }));
         self.talk(1..=5);
         self.stray();
         if self.chance(SUGGESTED) {
@@ -166,10 +147,7 @@ impl<R: Rng> Journey<'_, R> {
     fn check_out(&mut self, services: u32, kopecks: i64) {
         self.wait(20..240);
         let total = self.money(kopecks);
-        self.record(
-            "cart_confirmed",
-            json!({ "services_count": services, "total_amount": total }),
-        );
+        self.record("cart_confirmed", json!({ "services_count": services, "total_amount": total }));
         if !self.chance(BOOKED) {
             return;
         }
@@ -193,7 +171,10 @@ impl<R: Rng> Journey<'_, R> {
             let duration_ms = self.answer_ms();
             self.clock += TimeDelta::milliseconds(duration_ms);
             let timestamp = self.clock.timestamp();
-            self.record("ai_response_time", json!({ "duration_ms": duration_ms, "model_used": self.model.name, "timestamp": timestamp }));
+            self.record(
+                "ai_response_time",
+                json!({ "duration_ms": duration_ms, "model_used": self.model.name, "timestamp": timestamp }),
+            );
         }
     }
 
@@ -220,20 +201,17 @@ impl<R: Rng> Journey<'_, R> {
     fn suggest(&mut self, service: &str) {
         self.wait(2..15);
         let confidence = f64::from(self.rng.random_range(55..100_u32)) / 100.0;
-        let properties = json!({ "service_name": service, "confidence_score": confidence, "suggestion_type": "ai_generated" });
+        let properties =
+            json!({ "service_name": service, "confidence_score": confidence, "suggestion_type": "ai_generated" });
         self.record("service_suggested", properties);
     }
 
     /// Adds a service to the cart; its price in kopecks, a little off the list price.
     fn add(&mut self, service: &str, roubles: i64) -> i64 {
         self.wait(5..90);
-        let kopecks =
-            roubles * self.rng.random_range(90..=110) + if self.chance(0.2) { 50 } else { 0 };
+        let kopecks = roubles * self.rng.random_range(90..=110) + if self.chance(0.2) { 50 } else { 0 };
         let price = self.money(kopecks);
-        self.record(
-            "service_added",
-            json!({ "service_name": service, "quantity": 1, "price": price }),
-        );
+        self.record("service_added", json!({ "service_name": service, "quantity": 1, "price": price }));
         kopecks
     }
 
@@ -258,11 +236,7 @@ impl<R: Rng> Journey<'_, R> {
 
     /// A number from the bot's own table, or text where the booking came in through the site.
     fn booking_id(&mut self) -> Value {
-        if self.chance(0.05) {
-            json!(format!("site-{}", self.number))
-        } else {
-            json!(10_000 + self.number)
-        }
+        if self.chance(0.05) { json!(format!("site-{}", self.number)) } else { json!(10_000 + self.number) }
     }
 
     fn chance(&mut self, probability: f64) -> bool {
@@ -270,10 +244,7 @@ impl<R: Rng> Journey<'_, R> {
     }
 
     fn wait(&mut self, seconds: std::ops::Range<i64>) {
-        self.clock += TimeDelta::milliseconds(
-            self.rng
-                .random_range(seconds.start * 1_000..seconds.end * 1_000),
-        );
+        self.clock += TimeDelta::milliseconds(self.rng.random_range(seconds.start * 1_000..seconds.end * 1_000));
     }
 
     /// Publishes what has happened by now; a dialog that began minutes ago is not over yet.

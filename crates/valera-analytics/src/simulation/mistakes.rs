@@ -47,34 +47,14 @@ const MISTAKES: &[Mistake] = &[
         spoil: |it| it.property("duration_ms", Some(json!("fast"))),
     },
     // `params[:chat_id]` is a string in Rails.
-    Mistake {
-        reason: "bad_chat_id",
-        event: "service_added",
-        spoil: Spoiled::quote_the_chat,
-    },
-    Mistake {
-        reason: "missing_chat_id",
-        event: "error_occurred",
-        spoil: |it| it.field("chat_id", None),
-    },
+    Mistake { reason: "bad_chat_id", event: "service_added", spoil: Spoiled::quote_the_chat },
+    Mistake { reason: "missing_chat_id", event: "error_occurred", spoil: |it| it.field("chat_id", None) },
     // The wall clock of Moscow, labelled as UTC.
-    Mistake {
-        reason: "occurred_at_out_of_range",
-        event: "cart_confirmed",
-        spoil: Spoiled::label_local_time_as_utc,
-    },
+    Mistake { reason: "occurred_at_out_of_range", event: "cart_confirmed", spoil: Spoiled::label_local_time_as_utc },
     // `Time.current.to_s` instead of `iso8601`.
-    Mistake {
-        reason: "bad_occurred_at",
-        event: "ai_dialog_started",
-        spoil: Spoiled::print_the_time,
-    },
+    Mistake { reason: "bad_occurred_at", event: "ai_dialog_started", spoil: Spoiled::print_the_time },
     // `SecureRandom.uuid` makes a version 4.
-    Mistake {
-        reason: "bad_event_id",
-        event: "ai_suggestion_accepted",
-        spoil: Spoiled::take_a_random_id,
-    },
+    Mistake { reason: "bad_event_id", event: "ai_suggestion_accepted", spoil: Spoiled::take_a_random_id },
     // A percentage instead of a share.
     Mistake {
         reason: "out_of_range",
@@ -94,11 +74,7 @@ const MISTAKES: &[Mistake] = &[
         spoil: |it| it.field("event_name", Some(json!("booking_created"))),
     },
     // `hash.to_s` instead of `to_json`; `message` turns the finished body into it.
-    Mistake {
-        reason: NOT_JSON,
-        event: "ai_dialog_started",
-        spoil: |_| {},
-    },
+    Mistake { reason: NOT_JSON, event: "ai_dialog_started", spoil: |_| {} },
 ];
 
 const NOT_JSON: &str = "not_json";
@@ -109,48 +85,20 @@ pub(super) fn how_many(events: usize) -> usize {
 }
 
 /// The mistake with this number (they repeat after the last), in the chat and about the time of another event.
-pub(super) fn message(
-    rng: &mut impl Rng,
-    number: usize,
-    like: &Draft,
-    now: DateTime<Utc>,
-) -> Message {
+pub(super) fn message(rng: &mut impl Rng, number: usize, like: &Draft, now: DateTime<Utc>) -> Message {
     let mistake = &MISTAKES[number % MISTAKES.len()];
     let occurred_at = like.published_at;
     let body = correct(rng, mistake.event, like.chat_id, occurred_at);
-    let mut it = Spoiled {
-        body,
-        occurred_at,
-        now,
-        random: rng.random(),
-    };
+    let mut it = Spoiled { body, occurred_at, now, random: rng.random() };
     (mistake.spoil)(&mut it);
-    let msg_id = it
-        .body
-        .get("event_id")
-        .and_then(Value::as_str)
-        .map(str::to_owned);
+    let msg_id = it.body.get("event_id").and_then(Value::as_str).map(str::to_owned);
     let text = Value::Object(it.body).to_string();
-    let text = if mistake.reason == NOT_JSON {
-        text.replace("\":", "\"=>")
-    } else {
-        text
-    };
-    envelope(
-        mistake.event,
-        msg_id,
-        text.into_bytes(),
-        Kind::Bad(mistake.reason),
-    )
+    let text = if mistake.reason == NOT_JSON { text.replace("\":", "\"=>") } else { text };
+    envelope(mistake.event, msg_id, text.into_bytes(), Kind::Bad(mistake.reason))
 }
 
 /// A correct event of this name.
-fn correct(
-    rng: &mut impl Rng,
-    event: &str,
-    chat_id: i64,
-    occurred_at: DateTime<Utc>,
-) -> Map<String, Value> {
+fn correct(rng: &mut impl Rng, event: &str, chat_id: i64, occurred_at: DateTime<Utc>) -> Map<String, Value> {
     let properties = match event {
         "booking_request_created" => {
             json!({ "booking_id": 1, "services_count": 1, "estimated_total": "15000.5" })
@@ -202,10 +150,7 @@ impl Spoiled {
     }
 
     fn take_a_random_id(&mut self) {
-        self.field(
-            "event_id",
-            Some(json!(Builder::from_random_bytes(self.random).into_uuid())),
-        );
+        self.field("event_id", Some(json!(Builder::from_random_bytes(self.random).into_uuid())));
     }
 }
 

@@ -66,15 +66,11 @@ impl Simulation {
     /// acceptable; about 3 % duplicates and a few mistakes come on top. Nothing but one kind of mistake lies in the future.
     #[must_use]
     pub fn new(seed: u64, events: usize, days: u32, now: DateTime<Utc>) -> Self {
-        let now = now
-            .duration_trunc(TimeDelta::milliseconds(1))
-            .unwrap_or(now);
+        let now = now.duration_trunc(TimeDelta::milliseconds(1)).unwrap_or(now);
         let period = rhythm::Period::ending(now, days.clamp(1, MOST_DAYS));
         let mut rng = generator(seed, now);
         let drafts = journey::generate(&mut rng, events, &period);
-        Self {
-            messages: noise::publish(&mut rng, &drafts, now),
-        }
+        Self { messages: noise::publish(&mut rng, &drafts, now) }
     }
 
     /// The messages, in the order of publishing.
@@ -94,11 +90,9 @@ impl Simulation {
 /// the same id a minute later, on another event, would be swallowed by the broker.
 fn generator(seed: u64, now: DateTime<Utc>) -> ChaCha8Rng {
     let mut bytes = [0; 32];
-    for (byte, part) in bytes.iter_mut().zip(
-        seed.to_le_bytes()
-            .into_iter()
-            .chain(now.timestamp_millis().to_le_bytes()),
-    ) {
+    for (byte, part) in
+        bytes.iter_mut().zip(seed.to_le_bytes().into_iter().chain(now.timestamp_millis().to_le_bytes()))
+    {
         *byte = part;
     }
     ChaCha8Rng::from_seed(bytes)

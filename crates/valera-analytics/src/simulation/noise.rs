@@ -29,10 +29,7 @@ pub(super) fn publish(rng: &mut impl Rng, drafts: &[Draft], now: DateTime<Utc>) 
     }
     for number in 0..mistakes::how_many(drafts.len()) {
         if let Some(like) = drafts.choose(rng) {
-            placed.push((
-                rng.random_range(0..drafts.len()),
-                mistakes::message(rng, number, like, now),
-            ));
+            placed.push((rng.random_range(0..drafts.len()), mistakes::message(rng, number, like, now)));
         }
     }
     placed.sort_by_key(|(place, _)| *place);
@@ -40,10 +37,6 @@ pub(super) fn publish(rng: &mut impl Rng, drafts: &[Draft], now: DateTime<Utc>) 
 }
 
 fn delay(rng: &mut impl Rng) -> usize {
-    let most = if rng.random_bool(FAR_SHARE) {
-        FAR
-    } else {
-        NEAR
-    };
+    let most = if rng.random_bool(FAR_SHARE) { FAR } else { NEAR };
     rng.random_range(0..most)
 }

@@ -13,9 +13,7 @@ pub(super) const MOSCOW: TimeDelta = TimeDelta::hours(3);
 const SLOW_HOUR: u32 = 19;
 
 /// How busy each hour is, from midnight.
-const HOURS: [u32; 24] = [
-    3, 2, 1, 1, 1, 1, 3, 8, 20, 40, 60, 70, 75, 70, 65, 60, 62, 68, 80, 95, 100, 70, 35, 12,
-];
+const HOURS: [u32; 24] = [3, 2, 1, 1, 1, 1, 3, 8, 20, 40, 60, 70, 75, 70, 65, 60, 62, 68, 80, 95, 100, 70, 35, 12];
 /// How busy each weekday is, from Monday.
 const WEEKDAYS: [u32; 7] = [100, 90, 85, 88, 95, 65, 35];
 /// The product of the busiest hour and weekday.
@@ -70,9 +68,6 @@ pub(super) fn is_slow(at: DateTime<Utc>) -> bool {
 fn busyness(at: DateTime<Utc>) -> u32 {
     let local = moscow(at);
     let hour = HOURS.get(local.hour() as usize).copied().unwrap_or(1);
-    let weekday = WEEKDAYS
-        .get(local.weekday().num_days_from_monday() as usize)
-        .copied()
-        .unwrap_or(1);
+    let weekday = WEEKDAYS.get(local.weekday().num_days_from_monday() as usize).copied().unwrap_or(1);
     hour * weekday
 }

@@ -15,9 +15,7 @@ use super::{Expected, Kind, Message, Simulation, moscow_day, rhythm::moscow};
 const EVENTS: usize = 12_000;
 
 fn now() -> Result<DateTime<Utc>> {
-    "2026-11-24T09:30:15.123456Z"
-        .parse()
-        .context("parsing the moment of the test")
+    "2026-11-24T09:30:15.123456Z".parse().context("parsing the moment of the test")
 }
 
 fn simulation() -> Result<Simulation> {
@@ -29,9 +27,7 @@ fn read(message: &Message) -> Result<(Value, DateTime<Utc>)> {
     let body: Value = serde_json::from_slice(&message.body)?;
     let occurred_at = match (body["occurred_at"].as_str(), sent_id(&body)) {
         (Some(text), _) => DateTime::parse_from_rfc3339(text)?.to_utc(),
-        (None, Some(id)) => {
-            DateTime::from_timestamp_millis(id::millis(id)).context("reading the time of an id")?
-        }
+        (None, Some(id)) => DateTime::from_timestamp_millis(id::millis(id)).context("reading the time of an id")?,
         (None, None) => bail!("no time in {body}"),
     };
     Ok((body, occurred_at))
@@ -49,26 +45,15 @@ fn is_bad(message: &Message) -> bool {
 fn the_same_seed_and_moment_give_the_same_bytes() -> Result<()> {
     let first = simulation()?;
     assert_eq!(first.messages(), simulation()?.messages());
-    assert_ne!(
-        first.messages(),
-        Simulation::new(8, EVENTS, 10, now()?).messages()
-    );
+    assert_ne!(first.messages(), Simulation::new(8, EVENTS, 10, now()?).messages());
     Ok(())
 }
 
 #[test]
 fn the_same_seed_a_second_later_shares_no_id() -> Result<()> {
-    let first: HashSet<_> = simulation()?
-        .into_iter()
-        .filter_map(|message| message.msg_id)
-        .collect();
+    let first: HashSet<_> = simulation()?.into_iter().filter_map(|message| message.msg_id).collect();
     let later = Simulation::new(7, EVENTS, 10, now()? + TimeDelta::seconds(1));
-    assert!(
-        later
-            .into_iter()
-            .filter_map(|message| message.msg_id)
-            .all(|id| !first.contains(&id))
-    );
+    assert!(later.into_iter().filter_map(|message| message.msg_id).all(|id| !first.contains(&id)));
     Ok(())
 }
 
@@ -80,11 +65,7 @@ fn there_are_exactly_as_many_distinct_events_as_asked_for() -> Result<()> {
             let expected = simulation.expected(moscow_day);
             assert_eq!(expected.distinct, events as u64);
             assert_eq!(expected.by_name.values().sum::<u64>(), events as u64);
-            let bad = simulation
-                .messages()
-                .iter()
-                .filter(|message| is_bad(message))
-                .count();
+            let bad = simulation.messages().iter().filter(|message| is_bad(message)).count();
             assert_eq!(expected.dead_letters.values().sum::<u64>(), bad as u64);
         }
     }
@@ -94,31 +75,19 @@ fn there_are_exactly_as_many_distinct_events_as_asked_for() -> Result<()> {
 #[test]
 fn every_acceptable_event_is_within_the_bounds_of_the_contract() -> Result<()> {
     let now = now()?;
-    for message in [simulation()?, Simulation::new(3, 3_000, 365, now)]
-        .into_iter()
-        .flatten()
-    {
+    for message in [simulation()?, Simulation::new(3, 3_000, 365, now)].into_iter().flatten() {
         if is_bad(&message) {
             continue;
         }
         let (body, occurred_at) = read(&message)?;
         ensure!(occurred_at < now, "in the future: {body}");
         ensure!(occurred_at > now - TimeDelta::days(366), "too old: {body}");
-        ensure!(
-            body["chat_id"].is_i64() && body["properties"].is_object(),
-            "incomplete: {body}"
-        );
+        ensure!(body["chat_id"].is_i64() && body["properties"].is_object(), "incomplete: {body}");
         ensure!(message.body.len() < 2_048, "too long: {body}");
         if let Some(id) = sent_id(&body) {
             ensure!(id.get_version_num() == 7, "not a v7: {body}");
-            ensure!(
-                id::millis(id) == occurred_at.timestamp_millis(),
-                "an id of another time: {body}"
-            );
-            ensure!(
-                message.msg_id.is_none() || message.msg_id == Some(id.to_string()),
-                "two ids: {body}"
-            );
+            ensure!(id::millis(id) == occurred_at.timestamp_millis(), "an id of another time: {body}");
+            ensure!(message.msg_id.is_none() || message.msg_id == Some(id.to_string()), "two ids: {body}");
         } else {
             ensure!(message.msg_id.is_some(), "nothing identifies {body}");
         }
@@ -129,9 +98,8 @@ fn every_acceptable_event_is_within_the_bounds_of_the_contract() -> Result<()> {
 #[test]
 fn the_funnel_narrows_as_in_a_real_shop() -> Result<()> {
     let expected = simulation()?.expected(moscow_day);
-    let sum = |column: fn(&super::super::report::FunnelDay) -> i64| {
-        expected.funnel_daily.iter().map(column).sum::<i64>()
-    };
+    let sum =
+        |column: fn(&super::super::report::FunnelDay) -> i64| expected.funnel_daily.iter().map(column).sum::<i64>();
     let dialogs = sum(|day| day.dialogs);
     for (step, percent) in [
         (sum(|day| day.suggestions), 62),
@@ -140,16 +108,9 @@ fn the_funnel_narrows_as_in_a_real_shop() -> Result<()> {
         (sum(|day| day.bookings), 22),
     ] {
         let measured = step * 100 / dialogs;
-        assert!(
-            (percent - 4..=percent + 4).contains(&measured),
-            "{measured} %, not about {percent} %"
-        );
+        assert!((percent - 4..=percent + 4).contains(&measured), "{measured} %, not about {percent} %");
     }
-    let day = expected
-        .funnel_daily
-        .iter()
-        .max_by_key(|day| day.dialogs)
-        .context("no day")?;
+    let day = expected.funnel_daily.iter().max_by_key(|day| day.dialogs).context("no day")?;
     assert!(day.chats >= day.dialogs && day.dialogs > 50);
     Ok(())
 }
@@ -165,9 +126,7 @@ fn the_shop_sleeps_at_night_and_its_slow_hour_is_slow() -> Result<()> {
         let (body, occurred_at) = read(&message)?;
         let hour = moscow(occurred_at).hour();
         by_hour[hour as usize] += 1;
-        let duration = body["properties"]["duration_ms"]
-            .as_i64()
-            .context("no duration")?;
+        let duration = body["properties"]["duration_ms"].as_i64().context("no duration")?;
         durations.entry(hour == 19).or_default().push(duration);
     }
     assert!(by_hour[20] > 10 * by_hour[3].max(1), "{by_hour:?}");
@@ -186,32 +145,16 @@ fn duplicates_repeat_an_earlier_message_with_and_without_its_id() -> Result<()> 
     let (mut with_id, mut without_id) = (0, 0);
     for message in simulation()? {
         if message.kind != Kind::Duplicate {
-            assert!(
-                earlier.insert(message.body.clone()),
-                "an unmarked duplicate"
-            );
+            assert!(earlier.insert(message.body.clone()), "an unmarked duplicate");
             continue;
         }
-        assert!(
-            earlier.contains(&message.body),
-            "a duplicate came before its original"
-        );
+        assert!(earlier.contains(&message.body), "a duplicate came before its original");
         let body: Value = serde_json::from_slice(&message.body)?;
-        assert!(
-            message.msg_id.is_some() || sent_id(&body).is_some(),
-            "a duplicate that would be another event"
-        );
-        *if message.msg_id.is_some() {
-            &mut with_id
-        } else {
-            &mut without_id
-        } += 1;
+        assert!(message.msg_id.is_some() || sent_id(&body).is_some(), "a duplicate that would be another event");
+        *if message.msg_id.is_some() { &mut with_id } else { &mut without_id } += 1;
     }
     let all = with_id + without_id;
-    assert!(
-        with_id > 50 && without_id > 50 && all > EVENTS / 50 && all < EVENTS / 25,
-        "{with_id} and {without_id}"
-    );
+    assert!(with_id > 50 && without_id > 50 && all > EVENTS / 50 && all < EVENTS / 25, "{with_id} and {without_id}");
     Ok(())
 }
 
@@ -220,10 +163,7 @@ fn a_message_id_belongs_to_one_event() -> Result<()> {
     let mut bodies = HashMap::new();
     for message in simulation()? {
         if let Some(id) = message.msg_id {
-            assert_eq!(
-                bodies.entry(id).or_insert_with(|| message.body.clone()),
-                &message.body
-            );
+            assert_eq!(bodies.entry(id).or_insert_with(|| message.body.clone()), &message.body);
         }
     }
     Ok(())
@@ -252,11 +192,7 @@ fn late_undeclared_and_fresh_events_come_along() -> Result<()> {
         late > 10 && undeclared > 50 && fresh > 3 && disorder > 1_000,
         "{late}, {undeclared}, {fresh}, {disorder}"
     );
-    assert!(
-        super::vocabulary::UNDECLARED
-            .iter()
-            .all(|name| catalogue::find(name).is_none())
-    );
+    assert!(super::vocabulary::UNDECLARED.iter().all(|name| catalogue::find(name).is_none()));
     Ok(())
 }
 
@@ -266,10 +202,7 @@ fn every_mistake_has_the_fault_that_it_names() -> Result<()> {
     for message in simulation.messages() {
         if let Kind::Bad(reason) = message.kind {
             let body = serde_json::from_slice(&message.body).ok();
-            ensure!(
-                has_fault(reason, message, body.as_ref())?,
-                "{reason}: {message:?}"
-            );
+            ensure!(has_fault(reason, message, body.as_ref())?, "{reason}: {message:?}");
         }
     }
     let reasons = simulation.expected(moscow_day).dead_letters;
@@ -288,15 +221,15 @@ fn has_fault(reason: &str, message: &Message, body: Option<&Value>) -> Result<bo
         "bad_chat_id" => body["chat_id"].is_string(),
         "missing_chat_id" => body["chat_id"].is_null(),
         "occurred_at_out_of_range" => read(message)?.1 > now()? + TimeDelta::hours(1),
-        "bad_occurred_at" => body["occurred_at"]
-            .as_str()
-            .is_some_and(|text| DateTime::parse_from_rfc3339(text).is_err()),
+        "bad_occurred_at" => {
+            body["occurred_at"].as_str().is_some_and(|text| DateTime::parse_from_rfc3339(text).is_err())
+        }
         "bad_event_id" => sent_id(body).is_some_and(|id| id.get_version_num() == 4),
         "out_of_range" => properties["confidence_score"].as_f64() > Some(1.0),
         "unknown_field" => body.get("service_name").is_some(),
-        "name_mismatch" => body["event_name"]
-            .as_str()
-            .is_some_and(|name| !message.subject.ends_with(&format!(".{name}"))),
+        "name_mismatch" => {
+            body["event_name"].as_str().is_some_and(|name| !message.subject.ends_with(&format!(".{name}")))
+        }
         _ => bail!("an unlisted reason: {reason}"),
     })
 }
@@ -318,31 +251,16 @@ fn the_ledger_counts_a_chat_once_a_day_and_an_event_once() -> Result<()> {
             sent("ai_dialog_started", "b", evening, Kind::Good),
             sent("ai_dialog_started", "a", evening, Kind::Duplicate),
             sent("booking_request_created", "c", next_day, Kind::Late),
-            sent(
-                "booking_request_created",
-                "d",
-                "{}",
-                Kind::Bad("missing_chat_id"),
-            ),
+            sent("booking_request_created", "d", "{}", Kind::Bad("missing_chat_id")),
         ],
         moscow_day,
     );
     assert_eq!(expected.distinct, 3);
-    assert_eq!(
-        expected.dead_letters,
-        BTreeMap::from([("missing_chat_id", 1)])
-    );
+    assert_eq!(expected.dead_letters, BTreeMap::from([("missing_chat_id", 1)]));
     let days: Vec<_> = expected
         .funnel_daily
         .iter()
-        .map(|day| {
-            (
-                day.chats,
-                day.dialogs,
-                day.bookings,
-                day.conversion_rate.as_deref(),
-            )
-        })
+        .map(|day| (day.chats, day.dialogs, day.bookings, day.conversion_rate.as_deref()))
         .collect();
     assert_eq!(days, [(1, 1, 0, Some("0.00")), (1, 0, 1, None)]);
     Ok(())

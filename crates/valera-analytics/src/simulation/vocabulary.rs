@@ -26,48 +26,17 @@ pub(super) struct Model {
 
 /// Shares add up to 100.
 pub(super) const MODELS: &[Model] = &[
-    Model {
-        name: "deepseek-chat",
-        share: 60,
-        median_ms: 1_450.0,
-        spread: 0.45,
-    },
-    Model {
-        name: "gpt-4o-mini",
-        share: 25,
-        median_ms: 950.0,
-        spread: 0.35,
-    },
-    Model {
-        name: "yandexgpt",
-        share: 15,
-        median_ms: 1_900.0,
-        spread: 0.60,
-    },
+    Model { name: "deepseek-chat", share: 60, median_ms: 1_450.0, spread: 0.45 },
+    Model { name: "gpt-4o-mini", share: 25, median_ms: 950.0, spread: 0.35 },
+    Model { name: "yandexgpt", share: 15, median_ms: 1_900.0, spread: 0.60 },
 ];
 
 /// Errors: class, message, context.
 pub(super) const ERRORS: &[(&str, &str, &str)] = &[
-    (
-        "Faraday::TimeoutError",
-        "Net::ReadTimeout with #<TCPSocket:(closed)>",
-        "ai_request",
-    ),
-    (
-        "Telegram::Bot::Error",
-        "Bad Request: message is not modified",
-        "webhook_processing",
-    ),
-    (
-        "Faraday::TooManyRequestsError",
-        "the server responded with status 429",
-        "ai_request",
-    ),
-    (
-        "ActiveRecord::RecordInvalid",
-        "Validation failed: Car model can't be blank",
-        "booking_creation",
-    ),
+    ("Faraday::TimeoutError", "Net::ReadTimeout with #<TCPSocket:(closed)>", "ai_request"),
+    ("Telegram::Bot::Error", "Bad Request: message is not modified", "webhook_processing"),
+    ("Faraday::TooManyRequestsError", "the server responded with status 429", "ai_request"),
+    ("ActiveRecord::RecordInvalid", "Validation failed: Car model can't be blank", "booking_creation"),
     ("JSON::ParserError", "unexpected end of input", "tool_call"),
 ];
 

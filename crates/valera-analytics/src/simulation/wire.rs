@@ -28,32 +28,15 @@ pub(super) fn message(rng: &mut impl Rng, draft: &Draft) -> Message {
 /// The same bytes again. Only where the body has an id of its own may the header be missing: a job's event without it would
 /// be another event.
 pub(super) fn repeated(rng: &mut impl Rng, original: &Message) -> Message {
-    let nameless = original
-        .msg_id
-        .as_ref()
-        .is_none_or(|msg_id| !msg_id.starts_with(JOB) && rng.random_bool(0.5));
-    let msg_id = if nameless {
-        None
-    } else {
-        original.msg_id.clone()
-    };
-    Message {
-        msg_id,
-        kind: Kind::Duplicate,
-        ..original.clone()
-    }
+    let nameless = original.msg_id.as_ref().is_none_or(|msg_id| !msg_id.starts_with(JOB) && rng.random_bool(0.5));
+    let msg_id = if nameless { None } else { original.msg_id.clone() };
+    Message { msg_id, kind: Kind::Duplicate, ..original.clone() }
 }
 
 /// A message of the simulated bot.
 pub(super) fn envelope(name: &str, msg_id: Option<String>, body: Vec<u8>, kind: Kind) -> Message {
     let subject = subject::of_event(name).unwrap_or_else(|| subject::INVALID.to_owned());
-    Message {
-        subject,
-        msg_id,
-        origin: Origin::Demo,
-        body,
-        kind,
-    }
+    Message { subject, msg_id, origin: Origin::Demo, body, kind }
 }
 
 /// A fresh id for an event at `at`.
@@ -92,8 +75,7 @@ fn from_job(rng: &mut impl Rng, draft: &Draft) -> Message {
 
 fn from_script(rng: &mut impl Rng, draft: &Draft) -> Message {
     let event_id = mint(rng, draft.occurred_at);
-    let body =
-        json!({ "event_id": event_id, "chat_id": draft.chat_id, "properties": draft.properties });
+    let body = json!({ "event_id": event_id, "chat_id": draft.chat_id, "properties": draft.properties });
     envelope(draft.name, None, bytes(&body), draft.kind)
 }
 

@@ -18,11 +18,14 @@ use crate::{
     probe::{Point, Probe},
     settle,
 };
+use anyhow::Context;
 use async_nats::{Client, Subject};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use source::Pulled;
-use anyhow::Context;
-use std::{sync::Arc, time::{Duration, Instant}};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -63,7 +66,13 @@ struct Decoded<B> {
 
 impl<H: Handler> Consumer<H> {
     /// `watched` is what the outside sees of it.
-    pub fn new(source: Source, handler: H, watched: &Watched, probe: Arc<dyn Probe>, shutdown: CancellationToken) -> Self {
+    pub fn new(
+        source: Source,
+        handler: H,
+        watched: &Watched,
+        probe: Arc<dyn Probe>,
+        shutdown: CancellationToken,
+    ) -> Self {
         let Watched { counters, health } = watched;
         let reader = Reader {
             source,
@@ -188,13 +197,20 @@ impl<H: Handler> Writer<H> {
         self.probe.reached(Point::AfterCommit);
         debug!(consumer = self.health.consumer(), messages = receipts.len(), "committed");
         if let Err(cause) = settle::settle(&client, &self.counters, receipts, &outcomes).await {
-            warn!(consumer = self.health.consumer(), cause = format!("{cause:#}"), "could not ack; the messages will come back");
+            warn!(
+                consumer = self.health.consumer(),
+                cause = format!("{cause:#}"),
+                "could not ack; the messages will come back"
+            );
         }
         self.probe.reached(Point::Acked);
     }
 
     fn abandon(&self, messages: usize) {
-        warn!(consumer = self.health.consumer(), messages, "stopped before the batch was durable; it will be delivered again");
+        warn!(
+            consumer = self.health.consumer(),
+            messages, "stopped before the batch was durable; it will be delivered again"
+        );
     }
 }
 

@@ -177,7 +177,11 @@ impl Source {
         let info = consumer.cached_info();
         let room = i64::try_from(info.num_ack_pending).unwrap_or(i64::MAX) < info.config.max_ack_pending;
         if info.num_pending > 0 && room {
-            return Err(anyhow!("{} messages pending and none received for {:?}", info.num_pending, self.limits.stall));
+            return Err(anyhow!(
+                "{} messages pending and none received for {:?}",
+                info.num_pending,
+                self.limits.stall
+            ));
         }
         self.heard = Instant::now();
         Ok(())

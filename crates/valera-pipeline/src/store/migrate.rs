@@ -45,9 +45,8 @@ pub async fn migrate(database_url: &str, time_zone: Option<&str>, key: &ContentK
 }
 
 async fn require_version(connection: &mut PgConnection) -> anyhow::Result<()> {
-    let version: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::int")
-        .fetch_one(connection)
-        .await?;
+    let version: i32 =
+        sqlx::query_scalar("SELECT current_setting('server_version_num')::int").fetch_one(connection).await?;
     anyhow::ensure!(version >= 150_000, "Postgres {} is too old: 15 or newer is needed", version / 10_000);
     Ok(())
 }

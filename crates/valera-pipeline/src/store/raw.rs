@@ -70,9 +70,13 @@ pub async fn insert(connection: &mut PgConnection, buffer: &[u8]) -> sqlx::Resul
 /// # Errors
 /// Whatever Postgres refuses.
 pub async fn insert_new(connection: &mut PgConnection, buffer: &[u8]) -> sqlx::Result<HashMap<Uuid, Vec<u8>>> {
-    copy::send(connection, concat!("COPY staged_events (", columns!(), ") FROM STDIN (FORMAT binary)"), buffer).await?;
+    copy::send(connection, concat!("COPY staged_events (", columns!(), ") FROM STDIN (FORMAT binary)"), buffer)
+        .await?;
     let inserted: Vec<Uuid> = sqlx::query_scalar(concat!(
-        "INSERT INTO analytics_events (", columns!(), ") SELECT ", columns!(),
+        "INSERT INTO analytics_events (",
+        columns!(),
+        ") SELECT ",
+        columns!(),
         " FROM staged_events ORDER BY event_id ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
     ))
     .fetch_all(&mut *connection)

@@ -1,0 +1,22 @@
+//! What the tests stand on: a system of their own, services in it, and ways to publish, wait and count.
+
+mod event;
+mod recount;
+mod services;
+mod system;
+
+pub(crate) use event::{EventBuilder, event};
+pub(crate) use recount::assert_rollups_agree;
+pub(crate) use services::{Process, Running};
+pub(crate) use system::{System, Version};
+
+use std::time::{Duration, Instant};
+
+/// Polls until the condition holds, for at most a minute.
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !condition().await {
+        assert!(Instant::now() < deadline, "not within a minute: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -1,0 +1,140 @@
+//! A system of the test's own: both servers on random ports, migrated, with short redelivery, gone on drop.
+
+use super::{Process, Running, eventually};
+use async_nats::{HeaderMap, jetstream};
+use bytes::Bytes;
+use sqlx::{Connection, FromRow, PgConnection, postgres::PgRow};
+use std::{sync::Arc, time::Duration};
+use valera_analytics::{
+    embedded::{NatsOptions, PgOptions, Tools, scratch_dir, setting},
+    local::{LocalSystem, Options},
+};
+use valera_pipeline::{
+    consume::{Limits, Watched},
+    probe::{NoProbe, Probe},
+    service::{Environment, STREAM, Service},
+};
+
+/// Which Postgres.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// The one that set-up fetches.
+    Current,
+    /// The oldest that the SQL has to run on.
+    Fifteen,
+}
+
+pub(crate) struct System {
+    pub(crate) local: LocalSystem,
+    dir: tempfile::TempDir,
+}
+
+impl System {
+    /// On the current Postgres, days cut in Moscow.
+    pub(crate) async fn start() -> Self {
+        Self::start_on(Version::Current, "Europe/Moscow").await
+    }
+
+    pub(crate) async fn start_on(version: Version, time_zone: &str) -> Self {
+        let mut tools = Tools::locate().unwrap();
+        if version == Version::Fifteen {
+            let bin = setting("VALERA_PG15_BIN").expect("Postgres 15 is missing: run `make setup`");
+            tools = tools.with_postgres(bin).unwrap();
+        }
+        let dir = scratch_dir().unwrap();
+        let options = Options {
+            nats: NatsOptions { sync_interval: Some(Duration::from_secs(1)), ..NatsOptions::default() },
+            postgres: PgOptions { fsync: false, ..PgOptions::default() },
+            time_zone: Some(time_zone.to_owned()),
+            ack_wait: Some(Duration::from_secs(2)),
+        };
+        let mut local = LocalSystem::start(&tools, &dir.path().join("system"), options).await.unwrap();
+        local.environment.limits = Limits {
+            stall: Duration::from_secs(2),
+            patience: Duration::from_millis(200),
+            ..local.environment.limits
+        };
+        Self { local, dir }
+    }
+
+    /// A directory that goes with the system.
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.local.environment
+    }
+
+    pub(crate) async fn jetstream(&self) -> jetstream::Context {
+        jetstream::new(async_nats::connect(self.local.nats.url()).await.unwrap())
+    }
+
+    /// Publishes a body as it is and waits for the ack.
+    pub(crate) async fn publish(&self, subject: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) {
+        let mut header_map = HeaderMap::new();
+        for (name, value) in headers {
+            header_map.append(*name, *value);
+        }
+        let context = self.jetstream().await;
+        context.publish_with_headers(subject.to_owned(), header_map, body.into()).await.unwrap().await.unwrap();
+    }
+
+    /// Starts a service in this process.
+    pub(crate) fn run(&self, service: Service) -> Running {
+        self.run_with(service, Arc::new(NoProbe))
+    }
+
+    pub(crate) fn run_with(&self, service: Service, probe: Arc<dyn Probe>) -> Running {
+        Running::start(service, self.environment().clone(), Watched::new(service.name()), probe)
+    }
+
+    /// Starts a service in a process that can be killed, or kills itself: `arguments` are `killable`'s.
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Process {
+        Process::start(&self.dir().join("system").join("env"), arguments)
+    }
+
+    /// Runs both services until everything that was published is settled, and checks their books.
+    pub(crate) async fn settle(&self) {
+        let services = Service::ALL.map(|service| self.run(service));
+        self.drained().await;
+        for service in services {
+            let watched = service.stop().await;
+            assert_eq!(watched.counters.received(), watched.counters.settled(), "{watched:?}");
+        }
+    }
+
+    /// Waits until no consumer has anything left to do.
+    pub(crate) async fn drained(&self) {
+        for service in Service::ALL {
+            self.consumer_drained(service).await;
+        }
+    }
+
+    pub(crate) async fn consumer_drained(&self, service: Service) {
+        let context = self.jetstream().await;
+        eventually(&format!("{} drained", service.name()), || async {
+            let Ok(stream) = context.get_stream(STREAM).await else { return false };
+            let Ok(info) = stream.consumer_info(service.name()).await else { return false };
+            info.num_pending == 0 && info.num_ack_pending == 0
+        })
+        .await;
+    }
+
+    pub(crate) async fn postgres(&self) -> PgConnection {
+        PgConnection::connect(&self.local.postgres.url()).await.unwrap()
+    }
+
+    /// All rows of a query.
+    pub(crate) async fn rows<T>(&self, query: &'static str) -> Vec<T>
+    where
+        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        sqlx::query_as(query).fetch_all(&mut self.postgres().await).await.unwrap()
+    }
+
+    /// The one number that a query gives.
+    pub(crate) async fn count(&self, query: &'static str) -> i64 {
+        sqlx::query_scalar(query).fetch_one(&mut self.postgres().await).await.unwrap()
+    }
+}

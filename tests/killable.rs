@@ -1,0 +1,77 @@
+//! A consumer in a process of its own that kills itself: `killable SERVICE [POINT NTH]`.
+//!
+//! It is the product's service, with a probe that aborts at the nth arrival at a point (`pulled`, `before-commit`,
+//! `after-commit`, `acked`); without a point it runs until it is killed from outside. Batches are small, so that a kill
+//! has something before and behind it. Where it connects to stands in the environment, as for the product.
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+use valera_analytics::config::ServiceArgs;
+use valera_pipeline::{
+    consume::{Limits, Watched},
+    probe::{NoProbe, Point, Probe},
+    service::Service,
+};
+
+#[derive(Parser)]
+struct Killable {
+    service: String,
+    point: Option<String>,
+    #[arg(default_value_t = 1)]
+    nth: u32,
+    #[arg(long, default_value_t = 500)]
+    batch: usize,
+    #[command(flatten)]
+    config: ServiceArgs,
+}
+
+struct Abort {
+    at: Point,
+    arrivals_left: AtomicU32,
+}
+
+impl Probe for Abort {
+    fn reached(&self, point: Point) {
+        if point == self.at && self.arrivals_left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            std::process::abort();
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    valera_analytics::config::log_to_stderr(true);
+    let killable = Killable::parse();
+    let service = Service::ALL.into_iter().find(|service| service.name() == killable.service);
+    let service = service.with_context(|| format!("no service {}", killable.service))?;
+    let probe: Arc<dyn Probe> = match killable.point.as_deref() {
+        None => Arc::new(NoProbe),
+        Some(point) => Arc::new(Abort { at: named(point)?, arrivals_left: AtomicU32::new(killable.nth) }),
+    };
+    let mut environment = killable.config.environment()?;
+    environment.limits = Limits {
+        messages: killable.batch,
+        stall: Duration::from_secs(2),
+        patience: Duration::from_millis(200),
+        ..environment.limits
+    };
+    service.run(environment, Watched::new(service.name()), probe, CancellationToken::new()).await
+}
+
+fn named(point: &str) -> anyhow::Result<Point> {
+    Ok(match point {
+        "pulled" => Point::Pulled,
+        "before-commit" => Point::BeforeCommit,
+        "after-commit" => Point::AfterCommit,
+        "acked" => Point::Acked,
+        other => bail!("no point {other}"),
+    })
+}
