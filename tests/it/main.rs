@@ -3,5 +3,8 @@
 //! One binary, one module a promise. Nothing here sleeps for a guess: every wait polls a condition and has a ceiling.
 
 mod demo;
+mod differential;
+mod golden;
 mod path;
+mod seed_sql;
 mod support;

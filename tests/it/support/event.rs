@@ -37,6 +37,10 @@ impl EventBuilder {
         self
     }
 
+    pub(crate) fn msg_id(&self) -> Option<&str> {
+        self.msg_id.as_deref()
+    }
+
     /// Sets a field of the envelope.
     pub(crate) fn with(mut self, field: &str, value: Value) -> Self {
         self.body[field] = value;
@@ -52,7 +56,7 @@ impl EventBuilder {
     }
 
     pub(crate) async fn publish(&self, system: &System) {
-        let headers: Vec<_> = self.msg_id.as_deref().map(|id| ("Nats-Msg-Id", id)).into_iter().collect();
+        let headers: Vec<_> = self.msg_id().map(|id| ("Nats-Msg-Id", id)).into_iter().collect();
         system.publish(&self.subject(), &headers, self.body()).await;
     }
 }

@@ -1,7 +1,10 @@
 //! A system of the test's own: both servers on random ports, migrated, with short redelivery, gone on drop.
 
 use super::{Process, Running, eventually};
-use async_nats::{HeaderMap, jetstream};
+use async_nats::{
+    HeaderMap,
+    jetstream::{self, publish::PublishAck},
+};
 use bytes::Bytes;
 use sqlx::{Connection, FromRow, PgConnection, postgres::PgRow};
 use std::{sync::Arc, time::Duration};
@@ -71,13 +74,18 @@ impl System {
     }
 
     /// Publishes a body as it is and waits for the ack.
-    pub(crate) async fn publish(&self, subject: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) {
+    pub(crate) async fn publish(
+        &self,
+        subject: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> PublishAck {
         let mut header_map = HeaderMap::new();
         for (name, value) in headers {
             header_map.append(*name, *value);
         }
         let context = self.jetstream().await;
-        context.publish_with_headers(subject.to_owned(), header_map, body.into()).await.unwrap().await.unwrap();
+        context.publish_with_headers(subject.to_owned(), header_map, body.into()).await.unwrap().await.unwrap()
     }
 
     /// Starts a service in this process.
