@@ -10,6 +10,7 @@ pub mod failure;
 pub mod inbox;
 pub mod letters;
 pub mod migrate;
+mod nodelay;
 pub mod partitions;
 pub mod raw;
 pub mod reports;
