@@ -17,7 +17,7 @@ test: setup ## Run every test, on real servers
 	$(with_tools) cargo test --workspace --locked
 
 proof: setup ## Run only the system's promises: killed, frozen and cut off, it loses nothing and counts nothing twice
-	$(with_tools) cargo test --package valera-tests --locked
+	$(with_tools) cargo test --release --package valera-tests --locked -- --include-ignored
 
 demo: setup ## Watch a simulated bot fill the funnel, on servers that are gone afterwards
 	cargo run --release --locked --package valera-analytics -- demo

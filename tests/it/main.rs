@@ -2,9 +2,17 @@
 //!
 //! One binary, one module a promise. Nothing here sleeps for a guess: every wait polls a condition and has a ceiling.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and may say why"
+)]
+
 mod demo;
 mod differential;
 mod golden;
+mod kills;
 mod path;
 mod seed_sql;
 mod support;

@@ -199,7 +199,7 @@ async fn compare(writer: &mut Writer, expected: &Expected) -> anyhow::Result<()>
         counted.iter().zip(&expected.funnel_daily).find(|(counted, sent)| counted != sent)
     );
     let events = u64::try_from(holdings.events).context("a negative count")?;
-    ensure!(events == expected.distinct as u64, "{events} events counted, {} sent", expected.distinct);
+    ensure!(events == expected.distinct, "{events} events counted, {} sent", expected.distinct);
     let open = u64::try_from(holdings.open_letters).context("a negative count")?;
     ensure!(open == letters, "{open} dead letters, {letters} expected");
     output::print(&format!(

@@ -4,7 +4,6 @@
 
 use super::table::{self, Column, number, text};
 use crate::terminal::Style;
-use std::fmt::Write;
 use uuid::Uuid;
 use valera_pipeline::verify::{BucketDifference, Verdict};
 
@@ -34,8 +33,7 @@ pub fn verdict(verdict: &Verdict, style: Style) -> String {
     }
     let Verdict { raw_events, pending, late, .. } = verdict;
     let answer = if verdict.agrees() { "agrees" } else { "DIFFERS" };
-    // Writing to a string cannot fail.
-    let _ = write!(out, "{answer}: {raw_events} raw events recounted, {pending} pending, {late} late\n");
+    out.push_str(&format!("{answer}: {raw_events} raw events recounted, {pending} pending, {late} late\n"));
     out
 }
 
