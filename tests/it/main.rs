@@ -16,3 +16,4 @@ mod kills;
 mod path;
 mod seed_sql;
 mod support;
+mod verify;
