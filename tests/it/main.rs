@@ -4,7 +4,9 @@
 
 mod demo;
 mod differential;
+mod foreign;
 mod golden;
+mod hostile;
 mod path;
 mod seed_sql;
 mod support;
