@@ -11,7 +11,9 @@
 
 mod demo;
 mod differential;
+mod foreign;
 mod golden;
+mod hostile;
 mod kills;
 mod path;
 mod seed_sql;

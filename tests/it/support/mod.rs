@@ -4,11 +4,13 @@ mod event;
 mod recount;
 mod services;
 mod system;
+mod tools;
 
 pub(crate) use event::{EventBuilder, event};
 pub(crate) use recount::assert_rollups_agree;
 pub(crate) use services::{Process, Running};
 pub(crate) use system::{System, Version};
+pub(crate) use tools::{Said, nats_cli, program, python};
 
 use std::time::{Duration, Instant};
 

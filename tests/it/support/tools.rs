@@ -1,0 +1,108 @@
+//! Programs that a test runs: the product's own, the `nats` CLI and Python with nats-py. Nothing is skipped where one is
+//! missing: set-up fetches them all, and a promise that was not tried is not kept.
+
+use super::System;
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+use valera_analytics::embedded::setting;
+
+/// What a program said and how it ended.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Said {
+    /// Runs to the end.
+    pub(crate) fn by(command: &mut Command) -> Self {
+        let output = command.stdin(Stdio::null()).output().unwrap_or_else(|cause| panic!("{command:?}: {cause}"));
+        Self::from(output)
+    }
+
+    /// Fails unless it ended well, and gives its standard output.
+    #[track_caller]
+    pub(crate) fn well(self) -> String {
+        assert_eq!(self.code, Some(0), "{}\n{}", self.out, self.err);
+        self.out
+    }
+
+    /// Fails unless it ended with this exit code and named all of these on standard error.
+    #[track_caller]
+    pub(crate) fn complaining(&self, code: i32, of: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        for part in of {
+            assert!(self.err.contains(part), "no {part:?} in:\n{}", self.err);
+        }
+    }
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+}
+
+/// The product's binary, built beside this test's, with nothing of a system in its environment.
+pub(crate) fn program() -> Command {
+    let killable = Path::new(env!("CARGO_BIN_EXE_killable"));
+    let mut command = Command::new(killable.with_file_name("valera-analytics"));
+    for name in [
+        "NATS_URL",
+        "DATABASE_URL",
+        "VALERA_TIMEZONE",
+        "VALERA_CONTENT_KEY",
+        "VALERA_CONTENT_KEY_FILE",
+        "VALERA_PSEUDONYM_KEYS",
+        "VALERA_PSEUDONYM_KEYS_FILE",
+        "VALERA_LOG",
+        "NO_COLOR",
+    ] {
+        command.env_remove(name);
+    }
+    // Away from the checkout and its .env.
+    command.current_dir("/");
+    command
+}
+
+impl System {
+    /// The product's binary as a second process on this system.
+    pub(crate) fn program(&self) -> Command {
+        let environment = self.environment();
+        let file = |name: &str| self.local.dir().join(name);
+        let mut command = program();
+        command
+            .env("NATS_URL", &environment.nats_url)
+            .env("DATABASE_URL", &environment.database_url)
+            .env("VALERA_TIMEZONE", environment.time_zone.as_deref().unwrap())
+            .env("VALERA_CONTENT_KEY_FILE", file("content.key"))
+            .env("VALERA_PSEUDONYM_KEYS_FILE", file("pseudonym.keys"));
+        command
+    }
+
+    /// A command of the product's, run to its end.
+    pub(crate) fn says(&self, arguments: &[&str]) -> Said {
+        Said::by(self.program().args(arguments))
+    }
+}
+
+/// The `nats` CLI against a server, without the user's contexts.
+pub(crate) fn nats_cli(url: &str) -> Command {
+    let path = setting("VALERA_NATS_CLI").expect("the nats CLI is missing: run `make setup`, which needs Go for it");
+    let mut command = Command::new(path);
+    command.env("NATS_URL", url).env("XDG_CONFIG_HOME", "/nonexistent");
+    command
+}
+
+/// Python with nats-py.
+pub(crate) fn python() -> Command {
+    let path = setting("VALERA_TEST_PYTHON").expect("Python is missing: run `make setup`");
+    let mut command = Command::new(path);
+    let clients = setting("VALERA_TEST_PYTHONPATH").expect("nats-py is missing: run `make setup`");
+    command.env("PYTHONPATH", clients).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
