@@ -2,6 +2,7 @@
 //!
 //! One binary, one module a promise. Nothing here sleeps for a guess: every wait polls a condition and has a ceiling.
 
+mod canary;
 mod commands;
 mod demo;
 mod differential;
