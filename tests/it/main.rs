@@ -9,6 +9,8 @@
     reason = "a test fails by panicking and may say why"
 )]
 
+mod canary;
+mod commands;
 mod demo;
 mod differential;
 mod foreign;

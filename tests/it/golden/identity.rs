@@ -1,6 +1,6 @@
 //! The same id twice: with the same content, with another, inside the broker's window and after it.
 
-use super::{LETTERS, assert_table, settle, shorten_window};
+use super::{LETTERS, assert_table, settle};
 use crate::support::{EventBuilder, System, event, eventually};
 use chrono::Utc;
 use serde_json::json;
@@ -22,7 +22,7 @@ async fn inside_the_window_the_broker_keeps_the_first_and_nobody_sees_the_second
 #[tokio::test(flavor = "multi_thread")]
 async fn after_the_window_the_first_still_stands_and_the_second_is_named() {
     let system = System::start().await;
-    shorten_window(&system).await;
+    system.forget_ids_soon().await;
     let first = event("cart_confirmed", 1, Utc::now(), json!({"services_count": 1}));
     let other = first.clone().with("properties", json!({"services_count": 2}));
     assert!(!known(&system, &first).await);

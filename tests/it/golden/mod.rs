@@ -12,8 +12,6 @@ mod zones;
 
 use crate::support::{System, assert_rollups_agree};
 use sqlx::AssertSqlSafe;
-use std::time::Duration;
-use valera_pipeline::service::STREAM;
 
 /// Publishes events, one a line: when, chat, name, properties. Without ids and in this order.
 async fn say(system: &System, events: &str) {
@@ -30,14 +28,6 @@ async fn say(system: &System, events: &str) {
 async fn settle(system: &System) {
     system.settle().await;
     assert_rollups_agree(system).await;
-}
-
-/// Makes the broker forget ids after a fifth of a second.
-async fn shorten_window(system: &System) {
-    let context = system.jetstream().await;
-    let mut config = context.get_stream(STREAM).await.unwrap().cached_info().config.clone();
-    config.duplicate_window = Duration::from_millis(200);
-    context.update_stream(config).await.unwrap();
 }
 
 /// Compares the rows of a query with a table; null is `-`, and an empty text `''`.

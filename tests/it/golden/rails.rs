@@ -1,6 +1,6 @@
 //! What the application's own framework sends: nil as null, decimals as strings, times with an offset, no UUIDv7.
 
-use super::{LETTERS, assert_table, settle, shorten_window};
+use super::{LETTERS, assert_table, settle};
 use crate::support::{System, eventually};
 
 const BOOKING: &str = r#"{
@@ -37,7 +37,7 @@ async fn a_booking_as_rails_writes_it_is_stored_and_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn its_own_key_is_an_identity_also_when_the_broker_has_forgotten_it() {
     let system = System::start().await;
-    shorten_window(&system).await;
+    system.forget_ids_soon().await;
     let publish = || system.publish("analytics.booking_request_created", &HEADERS, BOOKING);
     assert!(!publish().await.duplicate);
     eventually("the window has passed", || async { !publish().await.duplicate }).await;

@@ -129,6 +129,19 @@ impl System {
         .await;
     }
 
+    /// The sequence of the last message in the stream.
+    pub(crate) async fn last_sequence(&self) -> u64 {
+        self.jetstream().await.get_stream(STREAM).await.unwrap().cached_info().state.last_sequence
+    }
+
+    /// Makes the broker forget ids after a fifth of a second.
+    pub(crate) async fn forget_ids_soon(&self) {
+        let context = self.jetstream().await;
+        let mut config = context.get_stream(STREAM).await.unwrap().cached_info().config.clone();
+        config.duplicate_window = Duration::from_millis(200);
+        context.update_stream(config).await.unwrap();
+    }
+
     pub(crate) async fn postgres(&self) -> PgConnection {
         PgConnection::connect(&self.local.postgres.url()).await.unwrap()
     }

@@ -6,7 +6,10 @@ use crate::{config::NatsArgs, output};
 use anyhow::{Context, bail};
 use chrono::{DateTime, SubsecRound, Utc};
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use std::collections::BTreeMap;
+use uuid::Uuid;
 use valera_events::{Headers, Origin, Verdict, check, id, subject};
 use valera_pipeline::consume::Link;
 use valera_tracker::{Outgoing, Publisher};
@@ -21,7 +24,7 @@ pub struct Track {
     chat_id: i64,
     /// A property; the value is JSON, or text where it is not
     #[arg(long = "property", value_name = "KEY=VALUE", value_parser = property)]
-    properties: Vec<(String, Value)>,
+    properties: Vec<(String, Box<RawValue>)>,
     /// When it occurred [default: now]
     #[arg(long, value_name = "RFC3339")]
     occurred_at: Option<DateTime<Utc>>,
@@ -29,10 +32,20 @@ pub struct Track {
     nats: NatsArgs,
 }
 
-fn property(text: &str) -> Result<(String, Value), String> {
+/// Numbers keep their spelling: through a float, 15000.50 would become 15000.5.
+fn property(text: &str) -> Result<(String, Box<RawValue>), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
-    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+    let value = serde_json::from_str(value).or_else(|_| to_raw_value(value)).map_err(|cause| cause.to_string())?;
     Ok((key.to_owned(), value))
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    event_id: Uuid,
+    event_name: &'a str,
+    chat_id: i64,
+    occurred_at: DateTime<Utc>,
+    properties: BTreeMap<&'a str, &'a RawValue>,
 }
 
 impl Track {
@@ -40,13 +53,13 @@ impl Track {
         let now = Utc::now();
         let occurred_at = self.occurred_at.unwrap_or(now).trunc_subsecs(6);
         let event_id = id::mint(occurred_at, rand::random());
-        let body = json!({
-            "event_id": event_id,
-            "event_name": self.event,
-            "chat_id": self.chat_id,
-            "occurred_at": occurred_at,
-            "properties": self.properties.into_iter().collect::<Map<_, _>>(),
-        });
+        let body = Body {
+            event_id,
+            event_name: &self.event,
+            chat_id: self.chat_id,
+            occurred_at,
+            properties: self.properties.iter().map(|(key, value)| (key.as_str(), &**value)).collect(),
+        };
         let body = serde_json::to_vec(&body)?;
         let subject = subject::of_event(&self.event).unwrap_or_else(|| subject::INVALID.to_owned());
         let verdict = check(&subject, &Headers::default(), &body, now);

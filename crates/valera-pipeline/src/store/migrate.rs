@@ -18,24 +18,27 @@ pub async fn migrate(database_url: &str, time_zone: Option<&str>, key: &ContentK
     let mut connection = PgConnection::connect(database_url).await.context("connecting to Postgres")?;
     require_version(&mut connection).await?;
     MIGRATIONS.run(&mut connection).await.context("migrating")?;
+    // One transaction: a zone that cuts no days must not stay behind as this database's.
+    let mut transaction = connection.begin().await?;
     let zone = time_zone.unwrap_or("UTC");
     let added = sqlx::query(
         "INSERT INTO settings (time_zone, content_key_fingerprint) VALUES ($1, $2) ON CONFLICT DO NOTHING",
     )
     .bind(zone)
     .bind(key.fingerprint())
-    .execute(&mut connection)
+    .execute(&mut *transaction)
     .await?
     .rows_affected();
-    let settings = Settings::load(&mut connection).await?;
+    let settings = Settings::load(&mut transaction).await?;
     settings.require(time_zone, key)?;
-    if added > 0 || calendar_is_empty(&mut connection).await? {
+    if added > 0 || calendar_is_empty(&mut transaction).await? {
         sqlx::query("SELECT rollups.fill_calendar($1)")
             .bind(&settings.time_zone)
-            .execute(&mut connection)
+            .execute(&mut *transaction)
             .await
             .with_context(|| format!("cutting days in the zone {}", settings.time_zone))?;
     }
+    transaction.commit().await?;
     let names: Vec<&str> = catalogue::EVENTS.iter().map(|event| event.name).collect();
     sqlx::query("INSERT INTO catalogue_events (event_name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING")
         .bind(names)

@@ -1,0 +1,109 @@
+//! `track` and `import`: good events are published, flawed ones are named and published all the same.
+
+use super::{file, import, letters};
+use crate::support::{Said, System, assert_rollups_agree, eventually};
+use std::{io::Write, process::Stdio};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tracked_event_is_published_and_stored() {
+    let system = System::start().await;
+    let said = system.says(&[
+        "track",
+        "booking_request_created",
+        "--chat-id=-42",
+        "--property=booking_id=17",
+        "--property=services_count=2",
+        "--property=estimated_total=15000.50",
+        "--property=user_segment=returning visitor",
+    ]);
+    let out = said.well();
+    assert!(out.contains("published to analytics.booking_request_created as sequence 1"), "{out}");
+    system.settle().await;
+    let stored: Vec<(i64, String, String)> = system
+        .rows("SELECT chat_id, properties->>'estimated_total', properties->>'user_segment' FROM analytics_events")
+        .await;
+    assert_eq!(stored, [(-42, "15000.50".to_owned(), "returning visitor".to_owned())]);
+    assert_eq!(letters(&system).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flawed_event_is_named_and_ends_in_the_dead_letters_with_its_bytes() {
+    let system = System::start().await;
+    let said = system.says(&["track", "booking_request_created", "--chat-id=1", "--property=booking_id=1.5"]);
+    said.complaining(1, &["dead letters", "missing_property", "properties.services_count", "properties.booking_id"]);
+    assert!(said.out.contains("published to analytics.booking_request_created"), "{said:?}");
+    let said = system.says(&["track", "Booking Created!", "--chat-id=1"]);
+    said.complaining(1, &["dead letters", "bad_event_name"]);
+    assert!(said.out.contains("published to analytics._invalid"), "{said:?}");
+    let said = system.says(&["track", "review_left", "--chat-id=1", "--occurred-at=2016-01-01T00:00:00Z"]);
+    said.complaining(1, &["occurred_at_out_of_range"]);
+
+    system.settle().await;
+    assert_eq!(system.count("SELECT count(*) FROM analytics_events").await, 0);
+    let names: Vec<_> = letters(&system).await.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, [Some("booking_request_created".to_owned()), None, Some("review_left".to_owned())]);
+    let kept = "SELECT count(*) FROM dead_letters WHERE convert_from(payload, 'UTF8')::jsonb->>'event_name' = 'Booking Created!'";
+    assert_eq!(system.count(kept).await, 1);
+}
+
+const HISTORY: &str = r#"
+{"event_name":"ai_dialog_started","chat_id":1,"occurred_at":"2019-05-01T12:00:00+03:00","properties":{}}
+{"event_name":"review_left","chat_id":1,"occurred_at":"2019-05-01T12:00:01+03:00"}
+
+{"event_id":"016a72b5-e740-7abc-8def-0123456789ab","event_name":"cart_confirmed","chat_id":2,"occurred_at":"2019-05-01T12:00:00+03:00"}
+{"event_name":"ai_response_time","chat_id":1,"occurred_at":"2019-05-01T12:00:00+03:00","properties":{"duration_ms":"5","model_used":"m"}}
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_imported_twice_changes_nothing_and_names_its_flawed_lines() {
+    let system = System::start().await;
+    system.forget_ids_soon().await;
+    let path = file(&system, "history.ndjson", HISTORY);
+    let first = import(&system, &[], &path);
+    first.complaining(1, &["1 flawed", "line=4", "wrong_type", "properties.duration_ms"]);
+    assert!(first.out.contains("4 events, 1 flawed; 4 published (0 of them known to the broker)"), "{first:?}");
+    system.settle().await;
+    let totals = "SELECT (SELECT count(*) FROM analytics_events) * 100 + (SELECT count(*) FROM dead_letters) * 10
+        + (SELECT sum(events)::bigint FROM rollups.event_counts_hourly)";
+    assert_eq!(system.count(totals).await, 313);
+
+    // Past the broker's memory, so that the consumers see every line again.
+    eventually("every line is taken anew", || async {
+        let sequence = system.last_sequence().await;
+        import(&system, &[], &path);
+        system.last_sequence().await == sequence + 4
+    })
+    .await;
+    system.settle().await;
+    assert_eq!(system.count(totals).await, 313);
+    assert_rollups_agree(&system).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_file_is_imported_from_standard_input_too() {
+    let system = System::start().await;
+    let mut command = system.program();
+    command.args(["import", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut importing = command.spawn().unwrap();
+    let good: Vec<_> = HISTORY.lines().filter(|line| line.contains("chat_id") && !line.contains("\"5\"")).collect();
+    importing.stdin.take().unwrap().write_all(good.join("\n").as_bytes()).unwrap();
+    let out = Said::from(importing.wait_with_output().unwrap()).well();
+    assert!(out.contains("3 events, 0 flawed; 3 published"), "{out}");
+    system.settle().await;
+    assert_eq!(system.count("SELECT count(*) FROM analytics_events").await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_names_the_flaws_and_publishes_nothing() {
+    let system = System::start().await;
+    let path = file(&system, "history.ndjson", &format!("{HISTORY}not even JSON\n"));
+    let said = import(&system, &["--dry-run"], &path);
+    said.complaining(1, &["line=4", "wrong_type", "line=5", "not_json"]);
+    assert!(said.out.contains("5 events, 2 flawed; 0 published"), "{said:?}");
+    assert_eq!(system.last_sequence().await, 0);
+    let missing = system.dir().join("nowhere.ndjson");
+    import(&system, &[], &missing).complaining(1, &["nowhere.ndjson", "No such file"]);
+    let empty = file(&system, "empty.ndjson", "");
+    let out = import(&system, &[], &empty).well();
+    assert!(out.contains("0 events, 0 flawed"), "{out}");
+}

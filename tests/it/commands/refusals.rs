@@ -1,0 +1,96 @@
+//! What must not go together does not start, and says why: another zone, another key, another topology.
+
+use crate::support::{Said, System};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use std::time::Duration;
+use valera_pipeline::service::STREAM;
+
+const OTHER_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrating_again_changes_nothing_and_says_the_zone() {
+    let system = System::start().await;
+    for _ in 0..2 {
+        assert!(system.says(&["migrate"]).well().contains("days are cut in Europe/Moscow"));
+    }
+    let unsaid = Said::by(system.program().arg("migrate").env_remove("VALERA_TIMEZONE")).well();
+    assert!(unsaid.contains("Europe/Moscow"), "{unsaid}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_zone_or_key_than_the_databases_is_refused_by_migrate_and_by_every_service() {
+    let system = System::start().await;
+    for command in [&["migrate"][..], &["run", "persister"], &["run", "rollups"], &["run", "all"]] {
+        let zone = Said::by(system.program().args(command).env("VALERA_TIMEZONE", "Europe/Berlin"));
+        zone.complaining(1, &["Europe/Berlin", "Europe/Moscow"]);
+        let mut other = system.program();
+        other.args(command).env_remove("VALERA_CONTENT_KEY_FILE").env("VALERA_CONTENT_KEY", OTHER_KEY);
+        let key = Said::by(&mut other);
+        key.complaining(1, &["VALERA_CONTENT_KEY", "fingerprint"]);
+        assert!(!key.err.contains(OTHER_KEY) && !key.out.contains(OTHER_KEY), "the key is shown");
+        let mut none = system.program();
+        none.args(command).env_remove("VALERA_CONTENT_KEY_FILE");
+        Said::by(&mut none).complaining(1, &["VALERA_CONTENT_KEY_FILE"]);
+        let mut malformed = system.program();
+        malformed.args(command).env_remove("VALERA_CONTENT_KEY_FILE").env("VALERA_CONTENT_KEY", "s3cret");
+        let malformed = Said::by(&mut malformed);
+        malformed.complaining(1, &["VALERA_CONTENT_KEY"]);
+        assert!(!malformed.err.contains("s3cret"), "{malformed:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_was_not_migrated_or_knows_no_such_zone_is_refused() {
+    let system = System::start().await;
+    let url = another_database(&system).await;
+    Said::by(system.program().args(["run", "persister"]).env("DATABASE_URL", &url)).complaining(1, &["migrate"]);
+    Said::by(system.program().args(["funnel"]).env("DATABASE_URL", &url)).complaining(1, &["migrate"]);
+    let mars =
+        Said::by(system.program().arg("migrate").env("DATABASE_URL", &url).env("VALERA_TIMEZONE", "Mars/Base"));
+    mars.complaining(1, &["Mars/Base"]);
+    // A wrong zone must not stay behind.
+    let mended = Said::by(system.program().arg("migrate").env("DATABASE_URL", &url)).well();
+    assert!(mended.contains("Europe/Moscow"), "{mended}");
+}
+
+async fn another_database(system: &System) -> String {
+    let url = system.local.postgres.url();
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    sqlx::query(AssertSqlSafe("CREATE DATABASE other".to_owned())).execute(&mut connection).await.unwrap();
+    let (server, _) = url.rsplit_once('/').unwrap();
+    format!("{server}/other")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topology_names_a_change_on_the_server_and_mends_it() {
+    let system = System::start().await;
+    system.says(&["topology", "apply"]).well();
+    assert!(system.says(&["topology", "diff"]).well().contains("has what this program needs"));
+
+    let context = system.jetstream().await;
+    let mut config = context.get_stream(STREAM).await.unwrap().cached_info().config.clone();
+    config.duplicate_window = Duration::from_secs(1);
+    context.update_stream(config).await.unwrap();
+    context.get_stream(STREAM).await.unwrap().delete_consumer("rollups").await.unwrap();
+    let diff = system.says(&["topology", "diff"]);
+    diff.complaining(1, &["2 differences", "topology apply"]);
+    assert!(diff.out.contains("duplicate_window") && diff.out.contains("rollups"), "{diff:?}");
+
+    system.says(&["topology", "apply"]).well();
+    system.says(&["topology", "diff"]).well();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_answer_is_named_without_its_password() {
+    let system = System::start().await;
+    let mut nats = system.program();
+    nats.args(["track", "review_left", "--chat-id=1"]).env("NATS_URL", "nats://bot:s3cret@127.0.0.1:1");
+    let nats = Said::by(&mut nats);
+    nats.complaining(1, &["127.0.0.1:1"]);
+    assert!(!nats.err.contains("s3cret"), "{nats:?}");
+    let mut postgres = system.program();
+    postgres.arg("funnel").env("DATABASE_URL", "postgres://bot:s3cret@127.0.0.1:1/valera");
+    let postgres = Said::by(&mut postgres);
+    postgres.complaining(1, &["Postgres"]);
+    assert!(!postgres.err.contains("s3cret"), "{postgres:?}");
+}

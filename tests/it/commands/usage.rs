@@ -1,0 +1,77 @@
+//! Help, completions, and what is refused before anything is connected to.
+
+use crate::support::{Said, program};
+
+fn says(arguments: &[&str]) -> Said {
+    Said::by(program().args(arguments).env("COLUMNS", "100"))
+}
+
+#[test]
+fn the_help_lists_the_commands() {
+    insta::assert_snapshot!(says(&["--help"]).well());
+}
+
+#[test]
+fn every_command_has_help() {
+    let commands = commands();
+    assert!(commands.len() > 10, "{commands:?}");
+    for command in commands {
+        let help = says(&[&command, "--help"]).well();
+        assert!(help.contains(&format!("Usage: valera-analytics {command}")), "{help}");
+    }
+}
+
+/// As the help lists them.
+fn commands() -> Vec<String> {
+    let help = says(&["--help"]).well();
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    names
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_says_what_is_right() {
+    for (arguments, named) in [
+        (&["bookings"][..], "unrecognized subcommand"),
+        (&["track", "review_left"], "--chat-id"),
+        (&["track", "review_left", "--chat-id=x"], "--chat-id"),
+        (&["track", "review_left", "--chat-id=1", "--property=price"], "KEY=VALUE"),
+        (&["track", "review_left", "--chat-id=1", "--occurred-at=yesterday"], "--occurred-at"),
+        (&["run"], "<SERVICES>"),
+        (&["run", "everything"], "persister"),
+        (&["import"], "<FILE>"),
+        (&["topology", "destroy"], "unrecognized subcommand"),
+        (&["funnel", "--from=yesterday", "--database-url=x"], "--from"),
+        (&["funnel", "--days=0", "--database-url=x"], "--days"),
+        (&["funnel", "--json", "--csv", "--database-url=x"], "cannot be used with"),
+        (&["funnel"], "--database-url"),
+        (&["completions", "cmd.exe"], "bash"),
+    ] {
+        let said = says(arguments);
+        assert_eq!(said.out, "", "{arguments:?}");
+        said.complaining(2, &[named]);
+    }
+    assert_eq!(says(&[]).code, Some(2));
+}
+
+#[test]
+fn the_completions_are_a_script_that_bash_takes() {
+    let script = says(&["completions", "bash"]).well();
+    let mut bash = std::process::Command::new("bash");
+    let check = "eval \"$1\" && complete -p valera-analytics";
+    let registered = Said::by(bash.args(["-c", check, "bash", &script])).well();
+    assert!(registered.contains("valera-analytics"), "{registered}");
+    for command in commands() {
+        assert!(script.contains(&command), "no {command}");
+    }
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    let said = says(&["--version"]).well();
+    assert_eq!(said.trim(), format!("valera-analytics {}", env!("CARGO_PKG_VERSION")));
+}
