@@ -6,6 +6,7 @@
 //! know what a handler does, and does not ack: `settle` does.
 
 mod link;
+mod pull;
 mod source;
 
 pub use link::Link;
@@ -13,7 +14,7 @@ pub use source::{Limits, Source};
 
 use crate::{
     counters::Counters,
-    handler::{Delivery, Handler},
+    handler::{Delivery, Handler, Outcome},
     health::Health,
     probe::{Point, Probe},
     settle,
@@ -183,7 +184,7 @@ impl<H: Handler> Writer<H> {
                 Err(cause) => {
                     self.health.store_fails(&cause.0);
                     if self.shutdown.is_cancelled() {
-                        return self.abandon(receipts.len());
+                        return self.abandon(&client, receipts).await;
                     }
                     if extended.elapsed() > EXTEND_EVERY {
                         settle::extend(&client, &receipts).await;
@@ -196,21 +197,27 @@ impl<H: Handler> Writer<H> {
         self.health.store_answers();
         self.probe.reached(Point::AfterCommit);
         debug!(consumer = self.health.consumer(), messages = receipts.len(), "committed");
-        if let Err(cause) = settle::settle(&client, &self.counters, receipts, &outcomes).await {
+        self.settle(&client, receipts, &outcomes).await;
+        self.probe.reached(Point::Acked);
+    }
+
+    async fn settle(&self, client: &Client, receipts: Vec<Subject>, outcomes: &[Outcome]) {
+        if let Err(cause) = settle::settle(client, &self.counters, receipts, outcomes).await {
             warn!(
                 consumer = self.health.consumer(),
                 cause = format!("{cause:#}"),
                 "could not ack; the messages will come back"
             );
         }
-        self.probe.reached(Point::Acked);
     }
 
-    fn abandon(&self, messages: usize) {
+    async fn abandon(&self, client: &Client, receipts: Vec<Subject>) {
+        let messages = receipts.len();
         warn!(
             consumer = self.health.consumer(),
             messages, "stopped before the batch was durable; it will be delivered again"
         );
+        self.settle(client, receipts, &vec![Outcome::Later; messages]).await;
     }
 }
 

@@ -5,11 +5,11 @@
 //! messages are pending is rebuilt, and every third time the client under it too: pull requests do get lost. It does
 //! not decide what becomes of a message.
 
-use super::link::Link;
-use crate::{handler::Delivery, topology};
+use super::{link::Link, pull::Pull};
+use crate::{handler::Delivery, settle, topology};
 use anyhow::{Context, anyhow};
-use async_nats::{Client, Subject, jetstream, jetstream::consumer::pull};
-use futures::{FutureExt, StreamExt};
+use async_nats::{Client, Subject, jetstream};
+use futures::FutureExt;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -56,7 +56,7 @@ pub struct Source {
     consumer: String,
     limits: Limits,
     client: Option<Client>,
-    messages: Option<pull::Stream>,
+    messages: Option<Pull>,
     /// When a message last arrived, or the stream of messages was last rebuilt.
     heard: Instant,
     failures: u32,
@@ -123,7 +123,7 @@ impl Source {
         };
         self.heard = Instant::now();
         let mut batch = Collected::default();
-        batch.push(first)?;
+        batch.push(first?)?;
         let limits = self.limits;
         let close = async {
             tokio::time::sleep(limits.linger).await;
@@ -131,15 +131,17 @@ impl Source {
         };
         tokio::pin!(close);
         while !batch.is_full(&limits) {
-            if let Some(next) = messages.next().now_or_never() {
-                batch.push(next)?;
-                continue;
-            }
-            tokio::select! {
-                biased;
-                next = messages.next() => batch.push(next)?,
-                _ = &mut close => break,
-            }
+            let next = match messages.next().now_or_never() {
+                Some(next) => next,
+                None => tokio::select! {
+                    biased;
+                    next = messages.next() => next,
+                    _ = &mut close => break,
+                },
+            };
+            // What is in hand is worth finishing; a pull that goes on failing says so the next time.
+            let Ok(next) = next else { break };
+            batch.push(next)?;
         }
         Ok(Some(Pulled { deliveries: batch.deliveries, receipts: batch.receipts, client }))
     }
@@ -153,16 +155,10 @@ impl Source {
         Ok(client)
     }
 
-    async fn open(&self, client: &Client) -> anyhow::Result<pull::Stream> {
+    async fn open(&self, client: &Client) -> anyhow::Result<Pull> {
         let context = jetstream::new(client.clone());
         let consumer = topology::bind(&context, &self.stream, &self.consumer).await?;
-        consumer
-            .stream()
-            .max_messages_per_batch(self.limits.messages)
-            .max_bytes_per_batch(self.limits.bytes)
-            .expires(Duration::from_secs(30))
-            .heartbeat(Duration::from_secs(5))
-            .messages()
+        Pull::open(client, &consumer, self.limits.messages, self.limits.bytes)
             .await
             .with_context(|| format!("pulling from consumer {}", self.consumer))
     }
@@ -189,16 +185,14 @@ impl Source {
 
     /// Gives back what was handed over but not pulled, so that another worker need not wait for `ack_wait`.
     pub(crate) async fn close(mut self) {
-        let Some(mut messages) = self.messages.take() else { return };
-        while let Some(Some(Ok(message))) = messages.next().now_or_never() {
-            if let Err(cause) = message.ack_with(jetstream::AckKind::Nak(None)).await {
-                warn!(consumer = self.consumer, %cause, "could not give a message back");
-                return;
-            }
-        }
         let Some(client) = self.client.take() else { return };
-        if let Err(cause) = client.flush().await {
-            warn!(consumer = self.consumer, %cause, "could not flush the last acks");
+        let unhandled = match self.messages.take() {
+            Some(messages) => messages.rest().await,
+            None => Vec::new(),
+        };
+        let receipts = unhandled.into_iter().filter_map(|message| message.message.reply);
+        if let Err(cause) = settle::give_back(&client, receipts).await {
+            warn!(consumer = self.consumer, cause = format!("{cause:#}"), "could not give messages back");
         }
     }
 }
@@ -215,8 +209,7 @@ impl Collected {
         self.deliveries.len() >= limits.messages || self.bytes >= limits.bytes
     }
 
-    fn push(&mut self, next: Option<Result<jetstream::Message, pull::MessagesError>>) -> anyhow::Result<()> {
-        let message = next.ok_or_else(|| anyhow!("the stream of messages ended"))?.context("pulling messages")?;
+    fn push(&mut self, message: jetstream::Message) -> anyhow::Result<()> {
         let delivery = delivery(&message)?;
         let receipt = message.message.reply.ok_or_else(|| anyhow!("a message without a reply subject"))?;
         self.bytes += message.message.length;
