@@ -1,7 +1,7 @@
-//! A consumer in a process of its own that kills itself: `killable SERVICE [POINT NTH]`.
+//! A consumer in a process of its own that kills itself: `killable SERVICE [POINT NTH [--stop]]`.
 //!
 //! It is the product's service, with a probe that aborts at the nth arrival at a point (`pulled`, `before-commit`,
-//! `after-commit`, `acked`); without a point it runs until it is killed from outside. Batches are small, so that a kill
+//! `after-commit`, `acked`), or stops itself there until SIGCONT; without a point it runs until it is killed from outside. Batches are small, so that a kill
 //! has something before and behind it. Where it connects to stands in the environment, as for the product.
 
 use anyhow::{Context, bail};
@@ -27,22 +27,34 @@ struct Killable {
     point: Option<String>,
     #[arg(default_value_t = 1)]
     nth: u32,
+    /// Stop, as by SIGSTOP, instead of dying
+    #[arg(long)]
+    stop: bool,
     #[arg(long, default_value_t = 500)]
     batch: usize,
     #[command(flatten)]
     config: ServiceArgs,
 }
 
-struct Abort {
+struct Fate {
     at: Point,
     arrivals_left: AtomicU32,
+    meet: fn(),
 }
 
-impl Probe for Abort {
+impl Probe for Fate {
     fn reached(&self, point: Point) {
         if point == self.at && self.arrivals_left.fetch_sub(1, Ordering::SeqCst) == 1 {
-            std::process::abort();
+            (self.meet)();
         }
+    }
+}
+
+fn stop() {
+    let own = std::process::id().to_string();
+    let sent = std::process::Command::new("kill").args(["-s", "STOP", &own]).status();
+    if !sent.is_ok_and(|status| status.success()) {
+        std::process::abort();
     }
 }
 
@@ -54,7 +66,11 @@ async fn main() -> anyhow::Result<()> {
     let service = service.with_context(|| format!("no service {}", killable.service))?;
     let probe: Arc<dyn Probe> = match killable.point.as_deref() {
         None => Arc::new(NoProbe),
-        Some(point) => Arc::new(Abort { at: named(point)?, arrivals_left: AtomicU32::new(killable.nth) }),
+        Some(point) => Arc::new(Fate {
+            at: named(point)?,
+            arrivals_left: AtomicU32::new(killable.nth),
+            meet: if killable.stop { stop } else { || std::process::abort() },
+        }),
     };
     let mut environment = killable.config.environment()?;
     environment.limits = Limits {

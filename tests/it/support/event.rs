@@ -42,6 +42,10 @@ impl EventBuilder {
         self.msg_id.as_deref()
     }
 
+    pub(crate) fn event_id(&self) -> Uuid {
+        self.body["event_id"].as_str().unwrap().parse().unwrap()
+    }
+
     /// Sets a field of the envelope.
     pub(crate) fn with(mut self, field: &str, value: Value) -> Self {
         self.body[field] = value;

@@ -1,12 +1,14 @@
 //! What the tests stand on: a system of their own, services in it, and ways to publish, wait and count.
 
 mod event;
+mod load;
 mod recount;
 mod services;
 mod system;
 mod tools;
 
 pub(crate) use event::{EventBuilder, event};
+pub(crate) use load::{Ledger, Load};
 pub(crate) use recount::assert_rollups_agree;
 pub(crate) use services::{Process, Running};
 pub(crate) use system::{System, Version};

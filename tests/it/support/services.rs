@@ -1,5 +1,6 @@
 //! Services under test: inside this process, or in one of their own that can be killed.
 
+use super::eventually;
 use std::{
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
@@ -22,15 +23,25 @@ pub(crate) struct Running {
 
 impl Running {
     #[allow(clippy::disallowed_methods, reason = "the test is the supervisor")]
-    pub(crate) fn start(service: Service, environment: Environment, watched: Watched, probe: Arc<dyn Probe>) -> Self {
-        let shutdown = CancellationToken::new();
+    pub(crate) fn start(
+        service: Service,
+        environment: Environment,
+        probe: Arc<dyn Probe>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let watched = Watched::new(service.name());
         let task = tokio::spawn(service.run(environment, watched.clone(), probe, shutdown.clone()));
         Self { watched, shutdown, task: Some(task) }
     }
 
     /// Stops it gracefully and gives its books.
-    pub(crate) async fn stop(mut self) -> Watched {
+    pub(crate) async fn stop(self) -> Watched {
         self.shutdown.cancel();
+        self.ended().await
+    }
+
+    /// Waits for a service that is told to stop by someone else, and gives its books.
+    pub(crate) async fn ended(mut self) -> Watched {
         self.task.take().unwrap().await.unwrap().unwrap();
         self.watched.clone()
     }
@@ -42,16 +53,20 @@ impl Drop for Running {
     }
 }
 
-/// `killable` in a process of its own; dropped, it is killed.
+/// A process that can be killed; dropped, it is.
 pub(crate) struct Process(Child);
 
 impl Process {
-    /// `env` is the file that a local system writes.
-    pub(crate) fn start(env: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn of(mut command: Command) -> Self {
+        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
+    }
+
+    /// `killable`; `env` is the file that a local system writes.
+    pub(crate) fn killable(env: &Path, arguments: &[&str]) -> Self {
         let script = format!(". '{}' && exec \"$@\"", env.display());
         let mut command = Command::new("sh");
         command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_killable")]).args(arguments);
-        Self(command.stdin(Stdio::null()).spawn().unwrap())
+        Self::of(command)
     }
 
     /// `kill -9`.
@@ -62,6 +77,30 @@ impl Process {
 
     pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
         self.0.try_wait().unwrap()
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(&mut self, what: &str) -> ExitStatus {
+        let mut status = None;
+        eventually(what, || {
+            status = self.has_ended();
+            let has_ended = status.is_some();
+            async move { has_ended }
+        })
+        .await;
+        status.unwrap()
+    }
+
+    /// Sends a signal by its name without SIG.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.0.id().to_string()]).status().unwrap();
+        assert!(sent.success(), "kill -s {name} failed");
+    }
+
+    /// Whether it was stopped by a signal and waits for SIGCONT.
+    pub(crate) fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T'))
     }
 }
 

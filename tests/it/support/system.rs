@@ -8,12 +8,13 @@ use async_nats::{
 use bytes::Bytes;
 use sqlx::{Connection, FromRow, PgConnection, postgres::PgRow};
 use std::{sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
 use valera_analytics::{
     embedded::{NatsOptions, PgOptions, Tools, scratch_dir, setting},
     local::{LocalSystem, Options},
 };
 use valera_pipeline::{
-    consume::{Limits, Watched},
+    consume::Limits,
     probe::{NoProbe, Probe},
     service::{Environment, STREAM, Service},
 };
@@ -39,6 +40,15 @@ impl System {
     }
 
     pub(crate) async fn start_on(version: Version, time_zone: &str) -> Self {
+        Self::start_with(version, time_zone, Duration::from_secs(2)).await
+    }
+
+    /// Where redelivery would take as long.
+    pub(crate) async fn start_with_ack_wait(ack_wait: Duration) -> Self {
+        Self::start_with(Version::Current, "Europe/Moscow", ack_wait).await
+    }
+
+    async fn start_with(version: Version, time_zone: &str, ack_wait: Duration) -> Self {
         let mut tools = Tools::locate().unwrap();
         if version == Version::Fifteen {
             let bin = setting("VALERA_PG15_BIN").expect("Postgres 15 is missing: run `make setup`");
@@ -49,7 +59,7 @@ impl System {
             nats: NatsOptions { sync_interval: Some(Duration::from_secs(1)), ..NatsOptions::default() },
             postgres: PgOptions { fsync: false, ..PgOptions::default() },
             time_zone: Some(time_zone.to_owned()),
-            ack_wait: Some(Duration::from_secs(2)),
+            ack_wait: Some(ack_wait),
         };
         let mut local = LocalSystem::start(&tools, &dir.path().join("system"), options).await.unwrap();
         local.environment.limits = Limits {
@@ -94,12 +104,17 @@ impl System {
     }
 
     pub(crate) fn run_with(&self, service: Service, probe: Arc<dyn Probe>) -> Running {
-        Running::start(service, self.environment().clone(), Watched::new(service.name()), probe)
+        self.run_until(service, probe, CancellationToken::new())
+    }
+
+    /// Starts a service that ends when `shutdown` is cancelled.
+    pub(crate) fn run_until(&self, service: Service, probe: Arc<dyn Probe>, shutdown: CancellationToken) -> Running {
+        Running::start(service, self.environment().clone(), probe, shutdown)
     }
 
     /// Starts a service in a process that can be killed, or kills itself: `arguments` are `killable`'s.
     pub(crate) fn spawn(&self, arguments: &[&str]) -> Process {
-        Process::start(&self.dir().join("system").join("env"), arguments)
+        Process::killable(&self.dir().join("system").join("env"), arguments)
     }
 
     /// Runs both services until everything that was published is settled, and checks their books.

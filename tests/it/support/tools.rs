@@ -1,7 +1,7 @@
 //! Programs that a test runs: the product's own, the `nats` CLI and Python with nats-py. Nothing is skipped where one is
 //! missing: set-up fetches them all, and a promise that was not tried is not kept.
 
-use super::System;
+use super::{Process, System};
 use std::{
     path::Path,
     process::{Command, Output, Stdio},
@@ -82,6 +82,13 @@ impl System {
             .env("VALERA_CONTENT_KEY_FILE", file("content.key"))
             .env("VALERA_PSEUDONYM_KEYS_FILE", file("pseudonym.keys"));
         command
+    }
+
+    /// The product's binary on this system, running until it is stopped.
+    pub(crate) fn start_program(&self, arguments: &[&str]) -> Process {
+        let mut command = self.program();
+        command.args(arguments);
+        Process::of(command)
     }
 
     /// A command of the product's, run to its end.

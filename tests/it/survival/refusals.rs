@@ -1,0 +1,55 @@
+//! Events that Postgres refuses although the contract accepts them: each is named, and its neighbours are stored.
+
+use crate::support::{System, event};
+use chrono::{TimeDelta, Utc};
+use futures::{StreamExt, stream};
+use serde_json::json;
+use std::collections::BTreeSet;
+use uuid::Uuid;
+use valera_pipeline::{handler::Outcome, service::Service};
+
+/// Refuses marked events the way a type would: with a data exception.
+const REFUSING: &str = "
+    CREATE FUNCTION refuse_marked() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE EXCEPTION 'marked' USING ERRCODE = 'numeric_value_out_of_range';
+    END $$;
+    CREATE TRIGGER refuse_marked BEFORE INSERT ON analytics_events
+        FOR EACH ROW WHEN (NEW.properties ? 'marked') EXECUTE FUNCTION refuse_marked();";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_postgres_refuses_is_named_and_its_neighbours_are_stored() {
+    let system = System::start().await;
+    sqlx::raw_sql(REFUSING).execute(&mut system.postgres().await).await.unwrap();
+    let events: Vec<_> = (0..500)
+        .map(|n| {
+            let properties = if [0, 250, 499].contains(&n) { json!({"marked": true}) } else { json!({}) };
+            event("cart_confirmed", n, Utc::now() - TimeDelta::minutes(n), properties)
+        })
+        .collect();
+    let context = system.jetstream().await;
+    let publish = |event: crate::support::EventBuilder| {
+        let context = context.clone();
+        async move { context.publish(event.subject(), event.body()).await.unwrap().await.unwrap() }
+    };
+    stream::iter(events.clone()).map(publish).buffer_unordered(64).collect::<Vec<_>>().await;
+    let marked: BTreeSet<Uuid> = [0, 250, 499].map(|n: usize| events[n].event_id()).into();
+
+    let [persister, rollups] = Service::ALL.map(|service| system.run(service));
+    system.drained().await;
+    let (persister, rollups) = (persister.stop().await, rollups.stop().await);
+
+    let counters = &persister.counters;
+    assert_eq!((counters.of(Outcome::Stored), counters.of(Outcome::Rejected)), (497, 3));
+    assert_eq!((counters.received(), counters.settled()), (500, 500));
+    assert_eq!(system.count("SELECT count(*) FROM analytics_events").await, 497);
+    let letters: Vec<(Uuid, String, String)> =
+        system.rows("SELECT event_id, reasons->0->>'reason', reasons->0->>'expected' FROM dead_letters").await;
+    assert!(letters.iter().all(|(_, reason, said)| reason == "refused_by_database" && said.contains("22003")));
+    assert_eq!(letters.into_iter().map(|(id, ..)| id).collect::<BTreeSet<_>>(), marked);
+    // The rollups cannot know what the raw table refuses. Exactly the letters' events are theirs alone.
+    assert_eq!(rollups.counters.of(Outcome::Stored), 500);
+    let folded_only: Vec<(Uuid,)> =
+        system.rows("SELECT event_id FROM rollups.inbox EXCEPT SELECT event_id FROM analytics_events").await;
+    assert_eq!(folded_only.into_iter().map(|(id,)| id).collect::<BTreeSet<_>>(), marked);
+}

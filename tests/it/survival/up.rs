@@ -1,0 +1,72 @@
+//! `up` as people start, stop, kill and start it again: no process stays behind, and `env` is never a lie.
+
+use crate::support::{Process, Said, program};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use valera_analytics::embedded::scratch_dir;
+
+async fn up(dir: &Path) -> Process {
+    let mut command = program();
+    command.arg("up").arg("--data-dir").arg(dir);
+    let mut up = Process::of(command);
+    let env = dir.join("env");
+    crate::support::eventually("up is ready", || {
+        assert!(up.has_ended().is_none(), "up ended");
+        let ready = env.exists();
+        async move { ready }
+    })
+    .await;
+    up
+}
+
+/// Processes that work in a directory: each server has its own below the system's.
+fn living_in(dir: &Path) -> Vec<PathBuf> {
+    let dir = dir.canonicalize().unwrap();
+    let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok).map(|entry| entry.path());
+    processes.filter(|process| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(&dir))).collect()
+}
+
+async fn nobody_lives_in(dir: &Path) {
+    crate::support::eventually("every server is gone", || async { living_in(dir).is_empty() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn up_stops_on_ctrl_c_with_everything_it_started() {
+    let scratch = scratch_dir().unwrap();
+    let dir = scratch.path().join("up");
+    let mut running = up(&dir).await;
+    assert!(living_in(&dir).len() >= 2, "the servers are not where this test looks for them");
+    running.signal("INT");
+    assert_eq!(running.ended("up stops on SIGINT").await.code(), Some(0));
+    assert_eq!(living_in(&dir), Vec::<PathBuf>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_up_leaves_no_process_and_starts_again() {
+    let scratch = scratch_dir().unwrap();
+    let dir = scratch.path().join("up");
+    up(&dir).await.kill();
+    nobody_lives_in(&dir).await;
+    fs::remove_file(dir.join("env")).unwrap();
+    let mut again = up(&dir).await;
+    again.signal("INT");
+    assert_eq!(again.ended("up stops on SIGINT").await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_env_file_goes_when_a_start_fails_and_stays_when_a_second_up_is_refused() {
+    let scratch = scratch_dir().unwrap();
+    let dir = scratch.path().join("up");
+    let mut running = up(&dir).await;
+    Said::by(program().arg("up").arg("--data-dir").arg(&dir)).complaining(1, &["in use"]);
+    assert!(dir.join("env").exists(), "the running system lost its env");
+    running.kill();
+    nobody_lives_in(&dir).await;
+
+    // The file that the kill left would send whoever reads it to servers that are gone.
+    let elsewhere = ["up", "--timezone", "Asia/Tokyo", "--data-dir"];
+    Said::by(program().args(elsewhere).arg(&dir)).complaining(1, &["Asia/Tokyo"]);
+    assert!(!dir.join("env").exists(), "env tells of a system that is not there");
+}
