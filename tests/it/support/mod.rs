@@ -17,7 +17,7 @@ pub(crate) use tools::{Said, nats_cli, program, python};
 use std::time::{Duration, Instant};
 
 /// Polls until the condition holds, for at most a minute.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !condition().await {
         assert!(Instant::now() < deadline, "not within a minute: {what}");

@@ -127,7 +127,7 @@ impl System {
         }
     }
 
-    /// Waits until no consumer has anything left to do.
+    /// Waits until no consumer has anything left to do; fails when one makes no headway for a minute.
     pub(crate) async fn drained(&self) {
         for service in Service::ALL {
             self.consumer_drained(service).await;
@@ -136,12 +136,20 @@ impl System {
 
     pub(crate) async fn consumer_drained(&self, service: Service) {
         let context = self.jetstream().await;
-        eventually(&format!("{} drained", service.name()), || async {
-            let Ok(stream) = context.get_stream(STREAM).await else { return false };
-            let Ok(info) = stream.consumer_info(service.name()).await else { return false };
-            info.num_pending == 0 && info.num_ack_pending == 0
-        })
-        .await;
+        let left = || async {
+            let info = context.get_stream(STREAM).await.ok()?.consumer_info(service.name()).await.ok()?;
+            Some(info.num_pending + info.num_ack_pending as u64)
+        };
+        let mut least = u64::MAX;
+        while least > 0 {
+            let mut now = least;
+            eventually(&format!("{} has fewer than {least} messages left", service.name()), async || {
+                now = left().await.unwrap_or(least);
+                now < least
+            })
+            .await;
+            least = now;
+        }
     }
 
     /// The sequence of the last message in the stream.
