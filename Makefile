@@ -16,9 +16,9 @@ setup: ## Fetch nats-server, PostgreSQL and the tests' clients: no root, no Dock
 test: setup ## Run every test, on real servers
 	$(with_tools) cargo test --workspace --locked
 
-proof: setup ## Run the long counts: thirty kills over 200,000 events
+proof: setup ## Run the long counts: thirty kills over 200,000 events, servers away for a minute
 	cargo build --release --locked --package valera-analytics
-	$(with_tools) cargo test --release --package valera-tests --locked -- --ignored thirty_kills
+	$(with_tools) cargo test --release --package valera-tests --locked -- --ignored --test-threads 1 survival
 
 demo: setup ## Watch a simulated bot fill the funnel, on servers that are gone afterwards
 	cargo run --release --locked --package valera-analytics -- demo

@@ -130,8 +130,10 @@ async fn agree(environment: &Environment, shutdown: &CancellationToken) -> anyho
 fn is_unreachable(cause: &anyhow::Error) -> bool {
     let is_outage = |error: &sqlx::Error| match error {
         sqlx::Error::Io(_) => true,
-        // 57P03: starting up or shutting down.
-        sqlx::Error::Database(refusal) => refusal.code().is_some_and(|code| code == "57P03"),
+        // Connections that break, are all taken, or are ended by a server that stops or starts.
+        sqlx::Error::Database(refusal) => {
+            refusal.code().is_some_and(|code| ["08", "53", "57P"].iter().any(|class| code.starts_with(class)))
+        }
         _ => false,
     };
     cause.downcast_ref::<sqlx::Error>().is_some_and(is_outage)

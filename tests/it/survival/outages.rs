@@ -95,6 +95,27 @@ async fn a_nats_server_that_is_dead_for_a_minute_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn services_that_start_before_their_servers_wait_for_them() {
+    let mut system = System::start().await;
+    let mut ledger = Ledger::default();
+    let events: Vec<_> = (0..50).map(|n| ledger.enter(Utc::now(), "cart_confirmed", n, &json!({}))).collect();
+    publisher(&system).await.publish_all(events, |_| {}).await.unwrap();
+    system.local.postgres.stop().await.unwrap();
+    system.local.nats.kill().await.unwrap();
+    let services = Service::ALL.map(|service| system.run(service));
+
+    system.local.postgres.restart().await.unwrap();
+    let none_ready = || services.iter().all(|service| service.watched.health.ready().is_err());
+    assert!(none_ready(), "ready without NATS");
+    system.local.nats.restart().await.unwrap();
+    system.drained().await;
+    for service in services {
+        service.stop().await;
+    }
+    ledger.assert_exact(&system).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_hands_its_sequences_out_again_is_no_evidence() {
     let mut system = System::start().await;
     let services = Service::ALL.map(|service| system.run(service));

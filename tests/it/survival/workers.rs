@@ -3,41 +3,58 @@
 use crate::support::{Ledger, System};
 use chrono::Utc;
 use serde_json::json;
-use valera_pipeline::{consume::Limits, service::Service};
+use std::sync::{
+    Arc, Barrier,
+    atomic::{AtomicBool, Ordering::SeqCst},
+};
+use tokio_util::sync::CancellationToken;
+use valera_pipeline::{
+    consume::Limits,
+    probe::{Point, Probe},
+    service::Service,
+};
 use valera_tracker::Publisher;
 
-/// Ids that are published upwards and at once again downwards, so that two workers hold them at the same time.
-const BLOCK: usize = 200;
+/// Ids that are published upwards and then downwards; a worker's batch is as large.
+const IDS: i64 = 4_000;
 
-#[tokio::test(flavor = "multi_thread")]
+/// Lets two workers begin their first batches together.
+struct Together(Arc<Barrier>, AtomicBool);
+
+impl Probe for Together {
+    fn reached(&self, point: Point) {
+        if point == Point::Pulled && !self.1.swap(true, SeqCst) {
+            self.0.wait();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ids_in_opposite_orders_never_deadlock_and_count_once() {
     let mut system = System::start().await;
-    system.local.environment.limits = Limits { messages: BLOCK, ..system.environment().limits };
+    system.local.environment.limits = Limits { messages: IDS as usize, ..system.environment().limits };
     let mut ledger = Ledger::default();
-    // One in flight, or the stream would not have the order that it was sent in.
+    let upwards: Vec<_> = (0..IDS).map(|n| ledger.enter(Utc::now(), "cart_confirmed", n % 50, &json!({}))).collect();
     let client = async_nats::connect(system.local.nats.url()).await.unwrap();
-    let mut sent = Vec::new();
-    for block in 0..20 {
-        let upwards: Vec<_> =
-            (0..BLOCK).map(|_| ledger.enter(Utc::now(), "cart_confirmed", block, &json!({}))).collect();
-        sent.extend(upwards.iter().cloned());
-        sent.extend(upwards.into_iter().rev());
-    }
-    for outgoing in &sent {
+    // Without acks in between, so that the stream has the order that they are sent in.
+    for outgoing in upwards.iter().chain(upwards.iter().rev()) {
         client.publish(outgoing.subject.clone(), outgoing.body.clone()).await.unwrap();
     }
-    // A publish without an ack can be lost under load; these are few, and the last one says that all are there.
-    let last = Publisher::new(client).publish(sent[0].clone()).await.unwrap();
-    assert_eq!(last.sequence, sent.len() as u64 + 1);
+    let last = Publisher::new(client).publish(upwards[0].clone()).await.unwrap();
+    assert_eq!(last.sequence, 2 * IDS as u64 + 1, "the broker dropped a publish without ack");
 
-    let workers = [Service::Persister, Service::Persister, Service::Rollups, Service::Rollups];
-    let running = workers.map(|service| system.run(service));
-    system.drained().await;
-    for worker in running {
-        worker.stop().await;
+    for service in Service::ALL {
+        let barrier = Arc::new(Barrier::new(2));
+        let workers = [(), ()].map(|()| {
+            let probe = Together(barrier.clone(), AtomicBool::new(false));
+            system.run_until(service, Arc::new(probe), CancellationToken::new())
+        });
+        system.consumer_drained(service).await;
+        for worker in workers {
+            worker.stop().await;
+        }
     }
 
     ledger.assert_exact(&system).await;
-    let deadlocks = system.count("SELECT sum(deadlocks)::bigint FROM pg_stat_database").await;
-    assert_eq!(deadlocks, 0);
+    assert_eq!(system.count("SELECT sum(deadlocks)::bigint FROM pg_stat_database").await, 0);
 }
