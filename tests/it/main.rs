@@ -2,6 +2,13 @@
 //!
 //! One binary, one module a promise. Nothing here sleeps for a guess: every wait polls a condition and has a ceiling.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and may say why"
+)]
+
 mod canary;
 mod commands;
 mod demo;
@@ -9,6 +16,8 @@ mod differential;
 mod foreign;
 mod golden;
 mod hostile;
+mod kills;
 mod path;
 mod seed_sql;
 mod support;
+mod verify;

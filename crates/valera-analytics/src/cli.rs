@@ -26,6 +26,7 @@ enum Command {
     Funnel(commands::funnel::Funnel),
     Latency(commands::latency::Latency),
     Status(commands::status::Status),
+    Verify(commands::verify::Verify),
     Completions(commands::completions::Completions),
 }
 
@@ -48,6 +49,7 @@ impl Cli {
                 Command::Funnel(funnel) => funnel.run().await,
                 Command::Latency(latency) => latency.run().await,
                 Command::Status(status) => status.run().await,
+                Command::Verify(verify) => verify.run().await,
                 Command::Completions(completions) => completions.run(),
             }
         })

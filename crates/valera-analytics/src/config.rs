@@ -88,7 +88,7 @@ pub struct ContentKeyArgs {
 /// The keys of pseudonyms.
 #[derive(Debug, Clone, Args)]
 pub struct PseudonymKeysArgs {
-    /// File with the keys of pseudonyms, a line each, the current one first: <id>:<64 hex digits>
+    /// File with the keys of pseudonyms, a line each, the current one first: `ID:64 hex digits`
     #[arg(long, env = "VALERA_PSEUDONYM_KEYS_FILE", value_name = "FILE")]
     pseudonym_keys_file: Option<PathBuf>,
     /// The keys themselves; prefer the file

@@ -48,16 +48,17 @@ impl LocalSystem {
     pub async fn start(tools: &Tools, dir: &Path, options: Options) -> anyhow::Result<Self> {
         fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
         let env_file = dir.join("env");
-        match fs::remove_file(&env_file) {
-            Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(cause).context("removing the old env"),
-            _ => {}
-        }
         let keys = KeyFiles::in_dir(dir)?;
         let (nats, postgres) = futures::future::try_join(
             NatsServer::start(tools, dir.join("nats"), options.nats),
             Postgres::start(tools, dir.join("postgres"), options.postgres),
         )
         .await?;
+        // Only now: until the servers had their directories, the file could have been a running system's.
+        match fs::remove_file(&env_file) {
+            Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(cause).context("removing the old env"),
+            _ => {}
+        }
         let loaded = keys.load()?;
         let settings = migrate::migrate(&postgres.url(), options.time_zone.as_deref(), &loaded.content).await?;
         let client = Link::new(nats.url(), "valera-up").connect().await?;

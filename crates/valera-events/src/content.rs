@@ -1,7 +1,8 @@
 //! The encoding under the content hash: two events have the same one exactly when they say the same.
 //!
-//! Every part is either of fixed size or preceded by its length, so no two contents share an encoding. White space, the order
-//! of keys and the escapes of strings say nothing and leave no trace; the spelling of a number does, as numeric keeps 1.50.
+//! Every part is either of fixed size or preceded by its length, so no two contents share an encoding. White space,
+//! the order of keys and the escapes of strings say nothing and leave no trace; the spelling of a number does, as
+//! numeric keeps 1.50.
 //!
 //! It does not include the id: the hash is what tells two events of one id apart.
 

@@ -1,7 +1,7 @@
 //! An accepted event, and what is still known of a rejected one.
 //!
-//! An event borrows the message it was read from: a consumer judges tens of thousands a second, and most of their text goes
-//! into the table as it came.
+//! An event borrows the message it was read from: a consumer judges tens of thousands a second, and most of their
+//! text goes into the table as it came.
 //!
 //! It does not come into being but by `check`, in the product.
 
@@ -59,8 +59,8 @@ impl<'a> Event<'a> {
         self.sent_id.unwrap_or_else(|| id::derive(self.occurred_at, self.msg_id, arrival))
     }
 
-    /// What tells two events of one id apart: everything but the id. Taken before [`Event::pseudonymise`], since pseudonyms
-    /// change with their key.
+    /// What tells two events of one id apart: everything but the id. Taken before [`Event::pseudonymise`], since
+    /// pseudonyms change with their key.
     pub fn content_hash(&self, key: &ContentKey) -> ContentHash {
         key.content_hash(&content::encode(self))
     }
@@ -96,7 +96,8 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// A declared number or decimal property, in the spelling it was sent in (a JSON number); `None` when absent or null.
+    /// A declared number or decimal property, in the spelling it was sent in (a JSON number); `None` when absent or
+    /// null.
     pub fn number(&self, property: &str) -> Option<&str> {
         match (self.kind(property)?, self.property(property)?) {
             (PropertyKind::Number { .. } | PropertyKind::Decimal, Node::Number(text)) => Some(text),
@@ -128,7 +129,8 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    /// The id of its dead letter's event: as sent, else derived from `occurred_at` if known, else from when it was received.
+    /// The id of its dead letter's event: as sent, else derived from `occurred_at` if known, else from when it was
+    /// received.
     pub fn event_id(&self, msg_id: Option<&str>, arrival: &Arrival<'_>) -> Uuid {
         let at = self.occurred_at.unwrap_or(arrival.received_at);
         self.sent_id.unwrap_or_else(|| id::derive(at, msg_id, arrival))

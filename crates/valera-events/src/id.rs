@@ -1,7 +1,7 @@
 //! Ids: UUIDv7, sent or derived, and the ids of dead letters.
 //!
-//! A derived id is a pure function of the message, so that a redelivery, a replay and another consumer all give the same
-//! one, and it is v7-shaped (RFC 9562), because raw tables are partitioned by the time in the id.
+//! A derived id is a pure function of the message, so that a redelivery, a replay and another consumer all give the
+//! same one, and it is v7-shaped (RFC 9562), because raw tables are partitioned by the time in the id.
 //!
 //! It does not draw random numbers or read the clock.
 
@@ -38,8 +38,9 @@ pub fn is_v7(id: Uuid) -> bool {
     id.get_version_num() == 7 && id.get_variant() == Variant::RFC4122
 }
 
-/// The id of an event that names none: its time, then a hash of `Nats-Msg-Id` if there is one, else of its place and moment
-/// in the stream (a stream that lost its tail hands out the same sequence again, so the sequence alone would not do).
+/// The id of an event that names none: its time, then a hash of `Nats-Msg-Id` if there is one, else of its place and
+/// moment in the stream (a stream that lost its tail hands out the same sequence again, so the sequence alone would
+/// not do).
 pub(crate) fn derive(at: DateTime<Utc>, msg_id: Option<&str>, arrival: &Arrival<'_>) -> Uuid {
     let mut hash = Sha256::new();
     match msg_id.filter(|id| !id.is_empty()) {
@@ -61,7 +62,8 @@ pub(crate) fn derive(at: DateTime<Utc>, msg_id: Option<&str>, arrival: &Arrival<
     mint(at, bits)
 }
 
-/// The id of a dead letter: a hash of the event's id and the payload, v8-shaped, so that a replay adds no second letter.
+/// The id of a dead letter: a hash of the event's id and the payload, v8-shaped, so that a replay adds no second
+/// letter.
 pub fn letter_id(event_id: Uuid, payload: &[u8]) -> Uuid {
     let mut hash = Sha256::new();
     hash.update(b"valera:letter-id:v1:");

@@ -1,7 +1,7 @@
 //! The secrets: one for content hashes and sessions, never rotated; one or more for pseudonyms.
 //!
-//! Each key is expanded into its HMAC state once, since every event pays for its use. `Debug` shows fingerprints and key
-//! ids only, so that a key cannot reach a log by way of a struct that holds it.
+//! Each key is expanded into its HMAC state once, since every event pays for its use. `Debug` shows fingerprints and
+//! key ids only, so that a key cannot reach a log by way of a struct that holds it.
 //!
 //! It does not read files or the environment.
 
@@ -55,7 +55,8 @@ impl Secret {
 pub struct ContentKey(Secret);
 
 impl ContentKey {
-    /// Reads 64 hex digits; white space around them is ignored. Errors say how the text is malformed, never what it is.
+    /// Reads 64 hex digits; white space around them is ignored. Errors say how the text is malformed, never what it
+    /// is.
     pub fn from_hex(text: &str) -> Result<Self, BadKey> {
         Secret::from_hex(text).map(Self)
     }
@@ -146,7 +147,8 @@ pub(crate) fn is_key_id(text: &str) -> bool {
     (1..=8).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
 }
 
-/// The pseudonym keys of an installation. The first is used for new pseudonyms, the others are kept to look values up.
+/// The pseudonym keys of an installation. The first is used for new pseudonyms, the others are kept to look values
+/// up.
 #[derive(Debug, Clone)]
 pub struct PseudonymKeys {
     current: PseudonymKey,
@@ -154,7 +156,8 @@ pub struct PseudonymKeys {
 }
 
 impl PseudonymKeys {
-    /// Reads comma or line separated [`PseudonymKey`]s, the current first. Errors on none, a malformed one or two of one id.
+    /// Reads comma or line separated [`PseudonymKey`]s, the current first. Errors on none, a malformed one or two of
+    /// one id.
     pub fn parse(text: &str) -> Result<Self, BadKey> {
         let parts = text.split([',', '\n']).map(str::trim).filter(|part| !part.is_empty());
         let mut keys = parts.map(PseudonymKey::parse).collect::<Result<Vec<_>, _>>()?.into_iter();

@@ -1,8 +1,8 @@
 //! The event contract: what an event is, which ones are accepted, and what identifies one.
 //!
-//! Everything that publishes or consumes an event decides by this crate alone, so that a verdict is the same in the bot,
-//! in each consumer and in a replay years later. It is pure: it does no I/O, reads no clock and no environment, and
-//! never panics, whatever the bytes.
+//! Everything that publishes or consumes an event decides by this crate alone, so that a verdict is the same in the
+//! bot, in each consumer and in a replay years later. It is pure: it does no I/O, reads no clock and no environment,
+//! and never panics, whatever the bytes.
 //!
 //! It does not publish, store or count anything.
 

@@ -1,7 +1,7 @@
 //! The only place that spells subjects.
 //!
-//! An event's subject is `analytics.` and its name, and a name is one token of `[a-z][a-z0-9_]{0,49}`: legal in NATS, in a
-//! metric label and in a column of 50 characters alike.
+//! An event's subject is `analytics.` and its name, and a name is one token of `[a-z][a-z0-9_]{0,49}`: legal in NATS,
+//! in a metric label and in a column of 50 characters alike.
 //!
 //! It does not know which names are declared.
 

@@ -48,7 +48,8 @@ fn the_hash_hangs_on_everything_but_the_id() {
 
 #[test]
 fn the_content_hash_never_changes() {
-    let body = br#"{"chat_id":-7,"occurred_at":"2025-11-01T12:00:00.5Z","session_id":"s","properties":{"b":[1.50,"x",null,true],"a":{}}}"#;
+    let body = br#"{"chat_id":-7,"occurred_at":"2025-11-01T12:00:00.5Z","session_id":"s",
+        "properties":{"b":[1.50,"x",null,true],"a":{}}}"#;
     let hash = accept("analytics.review_left", body).content_hash(&content_key());
     assert_eq!(data_encoding::HEXLOWER.encode(&hash), "f50fe87805ae17d14a7c9c4850bb4958");
 }

@@ -97,7 +97,8 @@ fn personal_keys_match_at_any_depth_and_in_any_case() {
 fn free_text_is_scrubbed_and_plain_properties_are_not() {
     let phone = "+7 916 123-45-67";
     let sent = json!({
-        "error_class": phone, "error_message": phone, "context": phone, "extra": [{ "note": phone }], "n": 89161234567_i64,
+        "error_class": phone, "error_message": phone, "context": phone, "extra": [{ "note": phone }],
+        "n": 89161234567_i64,
     });
     let expected = json!({
         "error_class": phone, "error_message": "[phone]", "context": phone, "extra": [{ "note": "[phone]" }],
@@ -161,7 +162,11 @@ proptest! {
 
     #[test]
     fn no_canary_survives(
-        before in around(), after in around(), phone in phone(), card in card(), email in "[a-z][a-z.0-9_+-]{0,9}@[a-z0-9]{1,9}\\.[a-z]{2,4}",
+        before in around(),
+        after in around(),
+        phone in phone(),
+        card in card(),
+        email in "[a-z][a-z.0-9_+-]{0,9}@[a-z0-9]{1,9}\\.[a-z]{2,4}",
     ) {
         for (canary, blot) in [(&phone, "[phone]"), (&card, "[card]")] {
             let scrubbed = scrub(&format!("{before}{canary}{after}")).into_owned();

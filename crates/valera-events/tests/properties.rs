@@ -168,7 +168,10 @@ proptest! {
 
     #[test]
     fn mutated_good_events_get_a_verdict(
-        which in any::<Index>(), edits in vec((any::<Index>(), any::<u8>(), 0..3_u8), 1..4), subject in subject(), own in any::<bool>(),
+        which in any::<Index>(),
+        edits in vec((any::<Index>(), any::<u8>(), 0..3_u8), 1..4),
+        subject in subject(),
+        own in any::<bool>(),
     ) {
         let (own_subject, mut body) = which.get(&GOOD).clone();
         for (at, byte, edit) in edits {
@@ -184,14 +187,17 @@ proptest! {
 
     #[test]
     fn the_hash_ignores_the_order_of_keys_and_white_space(
-        members in vec(("[a-z\"ж]{0,4}", any_json()), 0..20).prop_shuffle(), seed in any::<u64>(),
+        members in vec(("[a-z\"ж]{0,4}", any_json()), 0..20),
+        seed in any::<u64>(),
     ) {
-        let mut members: Vec<(String, String)> = members.iter().map(|(k, v)| (json!(k).to_string(), v.clone())).collect();
+        let members = members.iter().map(|(key, value)| (json!(key).to_string(), value.clone()));
+        let mut members: Vec<(String, String)> = members.collect();
         members.sort();
         members.dedup_by(|a, b| a.0 == b.0);
         let one = format!(r#"{{"chat_id":1,"occurred_at":"2025-11-01T12:00:00Z","properties":{}}}"#, object(&members));
         members.sort_by_key(|(key, _)| key.bytes().fold(seed, |sum, byte| sum.rotate_left(9) ^ u64::from(byte)));
-        let other = format!("{{ \"properties\" :\n {} ,\"platform\":\"telegram\",\t\"occurred_at\" : \"2025-11-01T15:00:00+03:00\",\"chat_id\":1}}", object(&members));
+        let fields = "\"platform\":\"telegram\",\t\"occurred_at\" : \"2025-11-01T15:00:00+03:00\"\n,\"chat_id\":1";
+        let other = format!("{{ \"properties\" :\n {} ,{fields}}}", object(&members));
         // Values with faults of their own have no hash.
         if let Verdict::Accepted(event) = verdict("analytics.review_left", one.as_bytes()) {
             let other = accept("analytics.review_left", other.as_bytes());

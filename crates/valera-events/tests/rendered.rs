@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use valera_events::catalogue::Sensitivity;
+
 #[test]
 fn rendered_files_equal_the_catalogue() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -35,6 +37,12 @@ fn every_example_and_key_of_the_catalogue_is_sound() {
         assert!(spec.properties.is_sorted_by_key(|property| !property.required), "{}: required first", spec.name);
         for property in spec.properties {
             serde_json::from_str::<serde_json::Value>(property.example).unwrap();
+            let personal = valera_events::catalogue::personal_kind(property.name).is_some();
+            assert!(
+                !personal || property.sensitivity == Sensitivity::Personal,
+                "{} is a personal key",
+                property.name
+            );
         }
     }
 }

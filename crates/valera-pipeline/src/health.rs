@@ -59,28 +59,28 @@ impl Health {
     }
 
     pub(crate) fn nats_answers(&self) {
-        self.set("NATS", |state| &mut state.nats, Side::Answers);
+        self.set("NATS", |state| &mut state.nats, &Side::Answers);
     }
 
     pub(crate) fn nats_fails(&self, cause: &anyhow::Error) {
-        self.set("NATS", |state| &mut state.nats, Side::Fails(format!("{cause:#}")));
+        self.set("NATS", |state| &mut state.nats, &Side::Fails(format!("{cause:#}")));
     }
 
     pub(crate) fn store_answers(&self) {
-        self.set("the store", |state| &mut state.store, Side::Answers);
+        self.set("the store", |state| &mut state.store, &Side::Answers);
     }
 
     pub(crate) fn store_fails(&self, cause: &anyhow::Error) {
-        self.set("the store", |state| &mut state.store, Side::Fails(format!("{cause:#}")));
+        self.set("the store", |state| &mut state.store, &Side::Fails(format!("{cause:#}")));
     }
 
-    fn set(&self, name: &str, side: fn(&mut State) -> &mut Side, now: Side) {
+    fn set(&self, name: &str, side: fn(&mut State) -> &mut Side, now: &Side) {
         let mut before = Side::Unproven;
         self.state.send_if_modified(|state| {
             before = std::mem::replace(side(state), now.clone());
-            before != now
+            before != *now
         });
-        match (&before, &now) {
+        match (&before, now) {
             (Side::Fails(_), Side::Answers) => info!(consumer = &*self.consumer, side = name, "works again"),
             (Side::Fails(was), Side::Fails(cause)) if was == cause => {}
             (_, Side::Fails(cause)) => warn!(consumer = &*self.consumer, side = name, cause, "fails; trying again"),

@@ -16,5 +16,7 @@ pub mod store;
 pub mod supervise;
 pub mod topology;
 
+pub mod verify;
+
 mod identity;
 mod settle;

@@ -16,6 +16,7 @@ pub(crate) struct EventBuilder {
 }
 
 /// An event of a chat, with an id minted at its time.
+#[allow(clippy::needless_pass_by_value, reason = "so that a test can write json! in place")]
 pub(crate) fn event(name: &str, chat_id: i64, occurred_at: DateTime<Utc>, properties: Value) -> EventBuilder {
     let event_id = id::mint(occurred_at, rand::random());
     let body = json!({

@@ -63,10 +63,6 @@ impl Process {
     pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
         self.0.try_wait().unwrap()
     }
-
-    pub(crate) fn pid(&self) -> i32 {
-        self.0.id().try_into().unwrap()
-    }
 }
 
 impl Drop for Process {

@@ -31,6 +31,7 @@ use valera_pipeline::{
         Calendar, Writer,
         reports::{self, Grain},
     },
+    verify,
 };
 use valera_tracker::{Outgoing, Publisher};
 
@@ -86,7 +87,7 @@ impl Demo {
         let mut writer = Writer::new(&environment.database_url, "valera demo", "")?;
         let calendar = Calendar::load(writer.connection().await?).await?;
         let expected = simulation.expected(|at| calendar.day(at).day);
-        let messages = simulation.messages().len();
+        let (messages, style) = (simulation.messages().len(), output::style());
         output::print(&format!("the bot talks: {messages} messages over {} days\n", self.days))?;
 
         let started = Instant::now();
@@ -106,7 +107,16 @@ impl Demo {
             rate(published_in),
             rate(drained_in)
         ))?;
-        compare(&mut writer, &expected).await
+        compare(&mut writer, &expected).await?;
+        let link = Link::new(&environment.nats_url, "valera-demo");
+        let verdict = verify::verify(&link, &environment.database_url, Duration::from_secs(30), |_| {}).await?;
+        output::print(&titled(
+            "Recount of every rollup from the raw events",
+            &report::verdict(&verdict, style),
+            style,
+        ))?;
+        ensure!(verdict.agrees(), "raw events and rollups differ");
+        Ok(())
     }
 
     async fn show(&self, writer: &mut Writer, watched: &[Watched]) -> anyhow::Result<()> {
@@ -189,7 +199,7 @@ async fn compare(writer: &mut Writer, expected: &Expected) -> anyhow::Result<()>
         counted.iter().zip(&expected.funnel_daily).find(|(counted, sent)| counted != sent)
     );
     let events = u64::try_from(holdings.events).context("a negative count")?;
-    ensure!(events == expected.distinct as u64, "{events} events counted, {} sent", expected.distinct);
+    ensure!(events == expected.distinct, "{events} events counted, {} sent", expected.distinct);
     let open = u64::try_from(holdings.open_letters).context("a negative count")?;
     ensure!(open == letters, "{open} dead letters, {letters} expected");
     output::print(&format!(

@@ -11,5 +11,6 @@ pub mod status;
 pub mod topology;
 pub mod track;
 pub mod up;
+pub mod verify;
 
 mod stop;

@@ -65,16 +65,21 @@ fn start_spawner() -> Sender<Order> {
     let (orders, queue) = channel::<Order>();
     std::thread::spawn(move || {
         for mut order in queue {
-            if let Err(Ok(mut orphan)) = order.reply.send(order.command.spawn()) {
-                // Whoever asked was cancelled meanwhile; nobody else will ever end this process.
-                orphan.kill().and_then(|()| orphan.wait()).map_or_else(
-                    |error| tracing::warn!(%error, "could not end a process that nobody waits for"),
-                    |_| (),
-                );
+            let spawned = order.command.spawn();
+            if let Err(Ok(orphan)) = order.reply.send(spawned) {
+                end_orphan(orphan);
             }
         }
     });
     orders
+}
+
+/// Whoever asked for it was cancelled meanwhile; nobody else will ever end it.
+fn end_orphan(mut orphan: Child) {
+    let ended = orphan.kill().and_then(|()| orphan.wait());
+    if let Err(error) = ended {
+        tracing::warn!(%error, "could not end a process that nobody waits for");
+    }
 }
 
 fn prepare(command: &mut Command) {

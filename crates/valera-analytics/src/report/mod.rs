@@ -10,6 +10,7 @@ mod latency;
 mod letters;
 mod status;
 mod table;
+mod verdict;
 
 use serde::Serialize;
 
@@ -17,6 +18,7 @@ pub use funnel::{FunnelDay, funnel};
 pub use latency::{LatencyRow, latency};
 pub use letters::{LetterGroup, letters};
 pub use status::{ConsumerStatus, status};
+pub use verdict::verdict;
 
 /// A row of a report, with the columns of its CSV in the order of its fields: also an empty file says what it would hold.
 pub trait Row: Serialize {

@@ -1,8 +1,8 @@
 //! The table itself: every declared event and property.
 //!
-//! The required properties are those without which a funnel or a latency figure would be silently wrong; all others are
-//! optional but typed. Counts and durations end at 2147483647 because reports cast them to `INTEGER`, and one value
-//! beyond it would fail the report for the whole table.
+//! The required properties are those without which a funnel or a latency figure would be silently wrong; all others
+//! are optional but typed. Counts and durations end at 2147483647 because reports cast them to `INTEGER`, and one
+//! value beyond it would fail the report for the whole table.
 //!
 //! It does not list keys that are personal in every event: `personal` does.
 

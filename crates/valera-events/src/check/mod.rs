@@ -1,8 +1,8 @@
 //! The verdict on one message.
 //!
-//! One pure function that the SDK, the gateway and every consumer call, so that they cannot disagree; time enters only as the
-//! moment JetStream received the message, so that a replay years later reaches the same verdict. It names all the faults it can
-//! see at once: whoever repairs a dead letter wants to do so once.
+//! One pure function that the SDK, the gateway and every consumer call, so that they cannot disagree; time enters
+//! only as the moment JetStream received the message, so that a replay years later reaches the same verdict. It names
+//! all the faults it can see at once: whoever repairs a dead letter wants to do so once.
 //!
 //! It does not know a time zone or a key, hence derives neither session nor hash.
 

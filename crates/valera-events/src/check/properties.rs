@@ -46,7 +46,8 @@ fn integer_fault(text: &str, min: i64, max: i64) -> Option<ReasonCode> {
     (!inside).then_some(ReasonCode::OutOfRange)
 }
 
-/// Rounding to a float never crosses a bound that floats can hold, so only a float that *equals* a bound needs the exact digits.
+/// Rounding to a float never crosses a bound that floats can hold, so only a float that *equals* a bound needs the
+/// exact digits.
 fn number_fault(text: &str, min: Option<i64>, max: Option<i64>) -> Option<ReasonCode> {
     // Reported already, and exact arithmetic on 1e-999999999 would take all memory.
     if !is_storable(text) {

@@ -1,7 +1,7 @@
 //! When an event occurred: reading RFC 3339, the window around its arrival, and the id's time.
 //!
-//! The window hangs on the moment JetStream received the message, never on the moment of processing. Times are cut, not rounded,
-//! to microseconds, which is what Postgres keeps.
+//! The window hangs on the moment JetStream received the message, never on the moment of processing. Times are cut,
+//! not rounded, to microseconds, which is what Postgres keeps.
 //!
 //! It does not know a time zone.
 
@@ -116,8 +116,9 @@ fn cut(time: DateTime<Utc>) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(time.timestamp_micros()).unwrap_or(time)
 }
 
-/// Reads an RFC 3339 time (section 5.6), cut to microseconds. `t` and `z` may be lower case; any number of fractional digits is
-/// allowed. `None` for second 60, which Postgres would roll over into the next minute, and for everything else.
+/// Reads an RFC 3339 time (section 5.6), cut to microseconds. `t` and `z` may be lower case; any number of fractional
+/// digits is allowed. `None` for second 60, which Postgres would roll over into the next minute, and for everything
+/// else.
 pub fn parse_rfc3339(text: &str) -> Option<DateTime<Utc>> {
     let (head, tail) = text.as_bytes().split_at_checked(19)?;
     let separators = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];

@@ -1,8 +1,8 @@
 //! JSON, walked level by level over the raw text, so that each fault keeps its own reason and its own path.
 //!
-//! `serde_json::Value` reports depth, huge numbers and lone surrogates all as one parse error, drops the first of two equal
-//! keys and loses a number's spelling. So serde_json only splits each object and array into raw pieces (which also proves
-//! the syntax of the whole text at the first level), and this module reads the pieces, keys included.
+//! `serde_json::Value` reports depth, huge numbers and lone surrogates all as one parse error, drops the first of two
+//! equal keys and loses a number's spelling. So serde_json only splits each object and array into raw pieces (which
+//! also proves the syntax of the whole text at the first level), and this module reads the pieces, keys included.
 //!
 //! It does not know the envelope or the catalogue.
 
@@ -104,7 +104,8 @@ pub(crate) fn write_object<'a>(
 
 /// Reads a body that is one object and adds every fault in it to `faults`.
 ///
-/// What is nested too deep reads as null. `None` when the body is no JSON object at all, which is the only fault then.
+/// What is nested too deep reads as null. `None` when the body is no JSON object at all, which is the only fault
+/// then.
 pub(crate) fn read_object<'a>(body: &'a [u8], faults: &mut Reasons) -> Option<Members<'a>> {
     let Ok(text) = std::str::from_utf8(body) else {
         faults.push(ReasonCode::NotJson, &Path::ROOT, || "JSON in UTF-8; got bytes that are not UTF-8".into());

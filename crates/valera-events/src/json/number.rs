@@ -1,7 +1,7 @@
 //! The spelling of numbers: what Postgres can hold, what counts as an integer, what counts as a decimal.
 //!
-//! `jsonb` keeps a number as `numeric`: it refuses 1e131072 and 1e-16384, and takes 1e400 as 401 digits. So the limits are
-//! judged on the spelling, before any conversion could round or overflow.
+//! `jsonb` keeps a number as `numeric`: it refuses 1e131072 and 1e-16384, and takes 1e400 as 401 digits. So the
+//! limits are judged on the spelling, before any conversion could round or overflow.
 //!
 //! It does not compute with numbers.
 
@@ -10,8 +10,8 @@ const MAX_DIGITS: usize = 40;
 /// A written or an adjusted exponent beyond ± this is refused.
 const MAX_EXPONENT: i64 = 308;
 
-/// Whether a JSON number has at most 40 significant digits and both its written exponent and that of its first significant
-/// digit (for a zero, of its last written one) are within ±308.
+/// Whether a JSON number has at most 40 significant digits and both its written exponent and that of its first
+/// significant digit (for a zero, of its last written one) are within ±308.
 pub fn is_storable(number: &str) -> bool {
     let unsigned = number.strip_prefix('-').unwrap_or(number);
     let (mantissa, exponent) = match unsigned.find(['e', 'E']) {

@@ -1,6 +1,7 @@
 //! Where in a body a fault is: `properties.items[3].name`.
 //!
-//! A path is a chain of borrowed steps on the stack, spelled only when there is a fault, so that a good event pays nothing.
+//! A path is a chain of borrowed steps on the stack, spelled only when there is a fault, so that a good event pays
+//! nothing.
 //!
 //! It does not escape keys: a path is read by people, never followed by programs.
 

@@ -1,6 +1,7 @@
 //! Splits an object or array into the raw text of its members, without reading them.
 //!
-//! Keys come as raw text too: serde_json refuses a lone surrogate while it decodes a key, and says only "parse error".
+//! Keys come as raw text too: serde_json refuses a lone surrogate while it decodes a key, and says only "parse
+//! error".
 //!
 //! It does not judge depth, duplicates or values.
 

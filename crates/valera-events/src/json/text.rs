@@ -1,7 +1,7 @@
 //! Strings: decoding their escapes, and writing them back.
 //!
-//! Decoding never fails: a lone surrogate becomes U+FFFD and is reported beside the text, so that the rest of the event can
-//! still be judged and the text can still be shown.
+//! Decoding never fails: a lone surrogate becomes U+FFFD and is reported beside the text, so that the rest of the
+//! event can still be judged and the text can still be shown.
 //!
 //! It does not check syntax: the split of the whole text has done so.
 

@@ -1,7 +1,7 @@
 //! What becomes of personal values: pseudonyms for those under personal keys, blots for those in free text.
 //!
-//! It runs in the SDK, before an event reaches spool or stream, and again in the consumers for publishers that did without;
-//! so doing it twice is doing it once.
+//! It runs in the SDK, before an event reaches spool or stream, and again in the consumers for publishers that did
+//! without; so doing it twice is doing it once.
 //!
 //! It does not touch keys, only values, nor numbers and texts that the catalogue marks plain.
 

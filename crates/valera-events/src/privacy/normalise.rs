@@ -8,7 +8,11 @@ use crate::catalogue::PersonalKind;
 
 /// The spelling that is hashed. Normalising it again changes nothing.
 pub(super) fn normalise(value: &str, kind: PersonalKind) -> String {
-    let lower: String = value.nfkc().flat_map(char::to_lowercase).nfkc().collect();
+    let lower: String = match value.is_ascii() {
+        // NFKC leaves ASCII as it is, at twenty times the cost.
+        true => value.to_ascii_lowercase(),
+        false => value.nfkc().flat_map(char::to_lowercase).nfkc().collect(),
+    };
     let collapsed = || lower.split_whitespace().collect::<Vec<_>>().join(" ");
     match kind {
         PersonalKind::Phone => phone(&lower).unwrap_or_else(collapsed),
@@ -17,8 +21,8 @@ pub(super) fn normalise(value: &str, kind: PersonalKind) -> String {
     }
 }
 
-/// E.164: `+` and digits. Without a `+`, Russian habits decide: 8 before ten digits is the trunk prefix, ten digits from 9 are a
-/// mobile number. `None` without digits.
+/// E.164: `+` and digits. Without a `+`, Russian habits decide: 8 before ten digits is the trunk prefix, ten digits
+/// from 9 are a mobile number. `None` without digits.
 fn phone(text: &str) -> Option<String> {
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
     let international = text.trim_start().trim_start_matches('(').starts_with('+');

@@ -1,10 +1,11 @@
 //! Finds phone and card numbers among the digits of a text.
 //!
-//! A text is read as groups of digits with gaps between them. At each group, in order: is this a card, is this a phone, each
-//! ending at the end of some later group? What comes before a group hardly matters to the answer, which is what makes a second
-//! scrub find nothing new.
+//! A text is read as groups of digits with gaps between them. At each group, in order: is this a card, is this a
+//! phone, each ending at the end of some later group? What comes before a group hardly matters to the answer, which
+//! is what makes a second scrub find nothing new.
 //!
-//! It does not take UUIDs, hexadecimal ids, IP addresses, ISO times and epochs, nor anything below ten digits without a `+`.
+//! It does not take UUIDs, hexadecimal ids, IP addresses, ISO times and epochs, nor anything below ten digits without
+//! a `+`.
 
 /// A run of ASCII digits.
 struct Group<'t> {
@@ -41,7 +42,8 @@ pub(super) fn blot(text: &str) -> Option<String> {
     (done > 0).then(|| out + &text[done..])
 }
 
-/// How many groups from `index` on make a number, and what replaces it. `free_before`: the group before was left as it is.
+/// How many groups from `index` on make a number, and what replaces it. `free_before`: the group before was left as
+/// it is.
 fn number_at(groups: &[Group<'_>], index: usize, free_before: bool) -> Option<(usize, &'static str)> {
     let previous = index.checked_sub(1).filter(|_| free_before).map(|previous| &groups[previous]);
     // 0.9161234567 is a score, not a mobile number.
@@ -49,10 +51,11 @@ fn number_at(groups: &[Group<'_>], index: usize, free_before: bool) -> Option<(u
         return None;
     }
     let run = linked(&groups[index..]);
-    if let Some(count) = card(run) {
+    let sizes: Vec<usize> = run.iter().map(|group| group.digits.len()).collect();
+    if let Some(count) = card(run, &sizes) {
         return Some((count, "[card]"));
     }
-    phone(run).map(|count| (count, "[phone]"))
+    phone(run, &sizes).map(|count| (count, "[phone]"))
 }
 
 /// The groups from the first on that gaps do not part, as far as a number could reach.
@@ -73,24 +76,32 @@ fn linked<'g, 't>(groups: &'g [Group<'t>]) -> &'g [Group<'t>] {
 }
 
 /// The length of a card number: 13 to 19 digits with a right checksum, in one piece or printed as cards print it.
-fn card(run: &[Group<'_>]) -> Option<usize> {
+fn card(run: &[Group<'_>], sizes: &[usize]) -> Option<usize> {
     let first = run.first()?.digits;
+    // No printed form begins with a shorter group.
+    if first.len() < 4 {
+        return None;
+    }
     // No network issues numbers from 0, 1 or 20, but epochs in finer units than seconds and compact dates begin so.
     if first.len() > 8 && (first.starts_with(['0', '1']) || first.starts_with("20")) {
         return None;
     }
+    let printed = |sizes: &[usize]| match sizes {
+        [_] | [8, 8] | [4, 6, 4 | 5] => true,
+        [6, rest] => *rest >= 7,
+        [rest @ .., 1..=4] => rest.iter().all(|size| *size == 4),
+        _ => false,
+    };
     (1..=run.len()).rev().find(|count| {
-        let number = &run[..*count];
-        let sizes = sizes(number);
-        let printed = match sizes.as_slice() {
-            [_] | [8, 8] | [4, 6, 4 | 5] => true,
-            [6, rest] => *rest >= 7,
-            [rest @ .., 1..=4] => rest.iter().all(|size| *size == 4),
-            _ => false,
-        };
-        let tight = number[..*count - 1].iter().all(|group| group.gap.is_some_and(|gap| gap.chars().count() == 1));
-        (13..=19).contains(&sizes.iter().sum::<usize>()) && printed && tight && luhn(number)
+        let (number, sizes) = (&run[..*count], &sizes[..*count]);
+        (13..=19).contains(&sizes.iter().sum::<usize>()) && printed(sizes) && tight(number) && luhn(number)
     })
+}
+
+/// Whether a single character parts each group from the next.
+fn tight(groups: &[Group<'_>]) -> bool {
+    let inner = groups.len().saturating_sub(1);
+    groups[..inner].iter().all(|group| group.gap.is_some_and(|gap| gap.chars().count() == 1))
 }
 
 /// ISO/IEC 7812-1, annex B.
@@ -107,35 +118,31 @@ fn luhn(groups: &[Group<'_>]) -> bool {
 }
 
 /// The length of a phone number: international after `+` or 00, or Russian with or without 7 or 8 before it.
-fn phone(run: &[Group<'_>]) -> Option<usize> {
+fn phone(run: &[Group<'_>], sizes: &[usize]) -> Option<usize> {
     let first = run.first()?;
-    let totals: Vec<usize> = run
-        .iter()
-        .scan(0, |total, group| {
-            *total += group.digits.len();
-            Some(*total)
-        })
-        .collect();
-    let ending_at = |total: usize| totals.iter().position(|sum| *sum == total).map(|at| at + 1);
-    let longest =
-        |fewest: usize, most: usize| totals.iter().rposition(|sum| (fewest..=most).contains(sum)).map(|at| at + 1);
+    let counts = |fewest: usize, most: usize| {
+        let total = move |count: &usize| (fewest..=most).contains(&sizes[..*count].iter().sum::<usize>());
+        (1..=sizes.len()).rev().find(total)
+    };
     if first.plus {
-        let russian = first.digits.starts_with('7').then(|| ending_at(11)).flatten();
-        return russian.or_else(|| longest(8, 15));
+        let russian = first.digits.starts_with('7').then(|| counts(11, 11)).flatten();
+        return russian.or_else(|| counts(8, 15));
     }
-    if first.digits.starts_with("00") && !first.digits.starts_with("000") {
-        return longest(12, 17);
+    // A bare 00 is more often the minutes of a time.
+    if first.digits.len() > 2 && first.digits.starts_with("00") && !first.digits.starts_with("000") {
+        return counts(12, 17);
     }
-    let prefixed = ending_at(11).filter(|count| is_prefixed(&run[..*count]));
-    prefixed.or_else(|| ending_at(10).filter(|count| is_bare(&run[..*count])))
+    let prefixed = counts(11, 11).filter(|count| is_prefixed(&run[..*count], &sizes[..*count]));
+    prefixed.or_else(|| counts(10, 10).filter(|count| is_bare(&run[..*count], &sizes[..*count])))
 }
 
-/// Eleven digits that are a Russian number with its 7 or 8, by their grouping: two prices or order numbers side by side are not.
-fn is_prefixed(groups: &[Group<'_>]) -> bool {
+/// Eleven digits that are a Russian number with its 7 or 8, by their grouping: two prices or order numbers side by
+/// side are not.
+fn is_prefixed(groups: &[Group<'_>], sizes: &[usize]) -> bool {
     if !groups[0].digits.starts_with(['7', '8']) {
         return false;
     }
-    match sizes(groups).as_slice() {
+    match sizes {
         [11] | [1, 10] | [1, 3, 7] | [4, 7] => true,
         [1, rest @ ..] => rest.iter().all(|size| *size <= 5) && (!has_dots(groups) || rest.len() > 2),
         [4, rest @ ..] => rest.iter().all(|size| *size <= 4) && !has_dots(groups),
@@ -143,17 +150,14 @@ fn is_prefixed(groups: &[Group<'_>]) -> bool {
     }
 }
 
-/// Ten digits that are a Russian number without 7 or 8: a mobile one, or one that is grouped or bracketed as phones are.
-fn is_bare(groups: &[Group<'_>]) -> bool {
-    match sizes(groups).as_slice() {
+/// Ten digits that are a Russian number without 7 or 8: a mobile one, or one that is grouped or bracketed as phones
+/// are.
+fn is_bare(groups: &[Group<'_>], sizes: &[usize]) -> bool {
+    match sizes {
         [10] => groups[0].digits.starts_with('9'),
         [3, 3, 4] | [3, 3, 2, 2] | [3, 7] | [3, 2, 2, 3] | [3, 2, 3, 2] => !has_dots(groups),
         _ => groups[0].bracket,
     }
-}
-
-fn sizes(groups: &[Group<'_>]) -> Vec<usize> {
-    groups.iter().map(|group| group.digits.len()).collect()
 }
 
 /// Dots join the numbers of IP addresses and versions rather than those of phones.

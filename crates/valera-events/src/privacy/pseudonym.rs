@@ -1,8 +1,8 @@
 //! Keyed pseudonyms: `p<key id>_` and 26 characters of base32, 128 bits.
 //!
-//! HMAC-SHA-256(key, "ctx:v1:" ‖ field ‖ 0 ‖ normalised value), the shape that NIST SP 800-108 gives to derivations: without the
-//! key, a hash of a phone number is a lookup table of ten thousand million rows. The field is in it, so that equal values in
-//! different fields do not show as equal.
+//! HMAC-SHA-256(key, "ctx:v1:" ‖ field ‖ 0 ‖ normalised value), in the order of NIST SP 800-108 (label, zero,
+//! context). Without the key, a hash of a phone number is a lookup table of ten thousand million rows. The field is
+//! in it, so that equal values in different fields do not show as equal.
 //!
 //! It does not make data anonymous: who holds the key can test a guess.
 

@@ -11,12 +11,12 @@ const INTRODUCTION: &str = "\
 
 # Events
 
-An event is published on `analytics.<event_name>` as one JSON object with `chat_id` and, where it has any, `properties`; see
-`schemas/envelope.json` for the other fields. A null equals an absent property. Names that are not listed here are accepted,
-stored and counted too, and reported as undeclared; so are properties that are not listed.
+An event is published on `analytics.<event_name>` as one JSON object with `chat_id` and, where it has any,
+`properties`; see `schemas/envelope.json` for the other fields. A null equals an absent property. Names that are not
+listed here are accepted, stored and counted too, and reported as undeclared; so are properties that are not listed.
 
-Sensitivity says what becomes of a value before it is stored: *plain* stays as it is, in *free_text* (and in every undeclared
-string) phones, e-mails and cards are blotted out, *personal* becomes a keyed pseudonym.
+Sensitivity says what becomes of a value before it is stored: *plain* stays as it is, in *free_text* (and in every
+undeclared string) phones, e-mails and cards are blotted out, *personal* becomes a keyed pseudonym.
 ";
 
 /// The page as Markdown.
@@ -53,8 +53,8 @@ fn example(spec: &EventSpec) -> String {
     let member = |property: &PropertySpec| format!("\"{}\": {}", property.name, property.example);
     let properties: Vec<String> = spec.properties.iter().map(member).collect();
     format!(
-        "{{\n  \"event_name\": \"{}\",\n  \"chat_id\": 482133007,\n  \"occurred_at\": \"2025-11-01T12:00:00.123456+03:00\",\n  \
-         \"properties\": {{ {} }}\n}}",
+        "{{\n  \"event_name\": \"{}\",\n  \"chat_id\": 482133007,\n  \
+         \"occurred_at\": \"2025-11-01T12:00:00.123456+03:00\",\n  \"properties\": {{ {} }}\n}}",
         spec.name,
         properties.join(", ")
     )
@@ -76,7 +76,8 @@ fn kind(kind: PropertyKind) -> String {
 
 fn personal(page: &mut String) {
     page.push_str(
-        "\n## Personal keys\n\nValues under these keys become pseudonyms in every event, at any depth, whatever the case of the key.\n\n\
+        "\n## Personal keys\n\nValues under these keys become pseudonyms in every event, at any depth, \
+         whatever the case of the key.\n\n\
          | key | normalised as |\n|---|---|\n",
     );
     for (key, kind) in PERSONAL_KEYS {

@@ -1,7 +1,7 @@
 //! JSON Schemas (draft 2020-12): one for the envelope, one for each event, which refines it.
 //!
-//! They are for publishers in other languages. Where a schema cannot say a rule, it is laxer than `check`, never stricter: 5.0 is
-//! an integer to a schema, and the window around the arrival is unknown to it.
+//! They are for publishers in other languages. Where a schema cannot say a rule, it is laxer than `check`, never
+//! stricter: 5.0 is an integer to a schema, and the window around the arrival is unknown to it.
 //!
 //! It does not describe undeclared events: the envelope's schema is all there is to say of them.
 
@@ -18,7 +18,7 @@ pub fn envelope_schema() -> Value {
         "$schema": DRAFT,
         "$id": "envelope.json",
         "title": "The body of an event",
-        "description": "Published on analytics.<event_name>; at most 64 KiB and 32 levels. A null equals an absent field.",
+        "description": "On analytics.<event_name>; at most 64 KiB and 32 levels. A null equals an absent field.",
         "type": "object",
         "required": ["chat_id"],
         "additionalProperties": false,
@@ -36,7 +36,7 @@ pub fn envelope_schema() -> Value {
                 "type": "integer", "minimum": i64::MIN, "maximum": i64::MAX
             },
             "occurred_at": {
-                "description": "RFC 3339, kept to microseconds. Else the time in event_id, else when it was received.",
+                "description": "RFC 3339, cut to microseconds. Else the time in event_id, else of receipt.",
                 "type": ["string", "null"], "format": "date-time"
             },
             "session_id": {

@@ -5,7 +5,7 @@
 
 /// To be run once a connection: the temporary tables of a batch, and plans that look rows up by key. The plans that
 /// Postgres prefers scan each target table whole and grow with history.
-pub(super) const SESSION: &str = concat!(
+pub const SESSION: &str = concat!(
     include_str!("sql/batch.sql"),
     "SET enable_hashjoin = off;
     SET enable_mergejoin = off;

@@ -9,7 +9,7 @@ mod fact;
 mod list;
 
 pub use batch::Batch;
-pub use list::{ALL, Rollup};
+pub use list::{ALL, Rollup, SESSION};
 
 use crate::{
     handler::{Delivery, Handler, Ours, Outcome},

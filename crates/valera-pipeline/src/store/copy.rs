@@ -68,6 +68,7 @@ pub struct Row<'a> {
 
 impl Row<'_> {
     /// Adds a column.
+    #[allow(clippy::needless_pass_by_value, reason = "callers hand over numbers, ids and references")]
     pub fn put(&mut self, value: impl Column) -> &mut Self {
         let at = self.bytes.len();
         self.bytes.extend_from_slice(&(-1_i32).to_be_bytes());

@@ -4,11 +4,13 @@
 //! rows and ids; it does not know what a handler or a message is.
 
 pub mod calendar;
+pub mod comparison;
 pub mod copy;
 pub mod failure;
 pub mod inbox;
 pub mod letters;
 pub mod migrate;
+mod nodelay;
 pub mod partitions;
 pub mod raw;
 pub mod reports;

@@ -3,6 +3,7 @@
 //! A pool would hand a connection that broke inside a transaction to the next user. Deadlines are the server's, because
 //! a query that is cancelled on our side leaves the connection in an unknown state. It does not retry: the loop does.
 
+use super::nodelay;
 use anyhow::Context;
 use sqlx::{ConnectOptions, Connection, PgConnection, Postgres, Transaction, postgres::PgConnectOptions};
 use std::str::FromStr;
@@ -53,6 +54,7 @@ impl Writer {
 
     async fn open(&self) -> sqlx::Result<PgConnection> {
         let mut connection = PgConnection::connect_with(&self.options).await?;
+        nodelay::send_at_once(self.options.get_port());
         sqlx::raw_sql(self.session).execute(&mut connection).await?;
         Ok(connection)
     }

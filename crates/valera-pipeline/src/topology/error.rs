@@ -24,11 +24,14 @@ pub enum TopologyError {
     /// The server would drop settings silently.
     #[error("nats-server {found} is older than {}.{}.{}: run `make setup` or upgrade it", minimum.0, minimum.1, minimum.2)]
     OldServer {
-        /// The version that the server announces; empty when not connected.
+        /// The version that the server announces.
         found: String,
         /// The oldest version that keeps every setting.
         minimum: (i64, i64, i64),
     },
+    /// No server has been reached yet. Another try may succeed.
+    #[error("not connected to a nats-server yet")]
+    NotConnected,
     /// No answer: not connected, too slow, JetStream off or without permission. Another try may succeed.
     #[error("asking about {resource}")]
     Unanswered {

@@ -181,13 +181,16 @@ pub async fn diff(context: &Context) -> Result<Vec<Difference>, TopologyError> {
 /// Refuses a nats-server that would drop settings silently.
 ///
 /// # Errors
-/// [`TopologyError::OldServer`] below 2.12.1.
+/// [`TopologyError::OldServer`] below 2.12.1, [`TopologyError::NotConnected`] before the server has said its version.
 pub fn require_server(client: &Client) -> Result<(), TopologyError> {
     let (major, minor, patch) = MINIMUM_SERVER;
     if client.is_server_compatible(major, minor, patch) {
         return Ok(());
     }
-    Err(TopologyError::OldServer { found: client.server_info().version, minimum: MINIMUM_SERVER })
+    match client.server_info().version {
+        unknown if unknown.is_empty() => Err(TopologyError::NotConnected),
+        found => Err(TopologyError::OldServer { found, minimum: MINIMUM_SERVER }),
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,19 @@
+# The program, on a small Debian, as a user without rights. It needs no server binaries: docker-compose.yml runs those.
+
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /build
+COPY . .
+# The caches outlive the layer, so a change of one line does not build the dependencies again.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/build/target \
+    cargo build --release --locked --package valera-analytics \
+    && cp target/release/valera-analytics /usr/local/bin/
+
+FROM debian:bookworm-slim
+# The directory's owner becomes that of the volume which docker-compose.yml keeps the keys in.
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin valera \
+    && install --directory --owner valera --mode 700 /keys
+COPY --from=build /usr/local/bin/valera-analytics /usr/local/bin/
+USER 10001:10001
+ENTRYPOINT ["valera-analytics"]
+CMD ["--help"]

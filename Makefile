@@ -1,0 +1,34 @@
+# What people and CI run. Every target that needs servers fetches them first (scripts/setup), which takes a minute once.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup test proof demo up lint audit
+
+# Tests find the servers through the file that setup writes; so does the program, from anywhere below the checkout.
+with_tools = set -a && . .valera/tools.env && set +a &&
+
+help: ## Say what can be made
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+
+setup: ## Fetch nats-server, PostgreSQL and the tests' clients: no root, no Docker
+	@scripts/setup
+
+test: setup ## Run every test, on real servers
+	$(with_tools) cargo test --workspace --locked
+
+proof: setup ## Run only the system's promises: killed, frozen and cut off, it loses nothing and counts nothing twice
+	$(with_tools) cargo test --release --package valera-tests --locked -- --include-ignored
+
+demo: setup ## Watch a simulated bot fill the funnel, on servers that are gone afterwards
+	cargo run --release --locked --package valera-analytics -- demo
+
+up: setup ## Run a complete local system until Ctrl-C; its data stays in .valera/up
+	cargo run --release --locked --package valera-analytics -- up
+
+lint: ## Check formatting, lints and the documentation's links
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
+
+audit: ## Check dependencies, known vulnerabilities included (needs cargo-deny and its database, fetched from GitHub)
+	cargo deny check

@@ -1,0 +1,53 @@
+//! The verdict of a recount, and what differs.
+//!
+//! It does not decide whether the verdict is good: `Verdict::agrees` does.
+
+use super::table::{self, Column, number, text};
+use crate::terminal::Style;
+use uuid::Uuid;
+use valera_pipeline::verify::{BucketDifference, Verdict};
+
+const COLUMNS: &[Column] = &[Column::Name("Rollup"), Column::Number("Buckets"), Column::Number("Differing")];
+
+/// At most so many ids and buckets are shown, per kind.
+const SHOWN: usize = 10;
+
+/// The rollups as a table, then what differs, then one sentence.
+#[must_use]
+pub fn verdict(verdict: &Verdict, style: Style) -> String {
+    let rows = verdict.rollups.iter().map(|rollup| {
+        vec![text(rollup.name), number(rollup.buckets), number(i64::try_from(rollup.differences.len()).unwrap_or(0))]
+    });
+    let mut out = table::table(COLUMNS, rows.collect(), None, style);
+    for rollup in &verdict.rollups {
+        for difference in rollup.differences.iter().take(SHOWN) {
+            out.push_str(&bucket(rollup.name, difference));
+        }
+    }
+    for (ids, what) in [
+        (&verdict.missing, "stored in raw and passed over by the rollups"),
+        (&verdict.unstored, "in the rollups and not in raw"),
+        (&verdict.disagreeing, "known to raw and rollups with different content"),
+    ] {
+        out.push_str(&named(ids, what));
+    }
+    let Verdict { raw_events, pending, late, .. } = verdict;
+    let answer = if verdict.agrees() { "agrees" } else { "DIFFERS" };
+    out.push_str(&format!("{answer}: {raw_events} raw events recounted, {pending} pending, {late} late\n"));
+    out
+}
+
+fn bucket(rollup: &str, difference: &BucketDifference) -> String {
+    let BucketDifference { key, kept, recounted } = difference;
+    let key: Vec<_> = key.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    format!("{rollup} {}: kept {kept}, recounted {recounted}\n", key.join(" "))
+}
+
+fn named(ids: &[Uuid], what: &str) -> String {
+    if ids.is_empty() {
+        return String::new();
+    }
+    let shown: Vec<_> = ids.iter().take(SHOWN).map(Uuid::to_string).collect();
+    let more = if ids.len() > SHOWN { ", …" } else { "" };
+    format!("{} events {what}: {}{more}\n", ids.len(), shown.join(", "))
+}

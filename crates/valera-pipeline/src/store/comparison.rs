@@ -1,0 +1,161 @@
+//! What `verify` asks of the database, all of it in one snapshot.
+//!
+//! Raw and rollups are acknowledged apart, so at any moment each may be ahead of the other. In one REPEATABLE READ
+//! snapshot every rollup is the fold of exactly the inbox's ids; so the recount reads the raw rows with those ids, and
+//! rows that raw got only after the snapshot are added from the side. It locks nothing and judges nothing.
+
+use crate::rollups::Rollup;
+use anyhow::Context;
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, Postgres, Transaction};
+use uuid::Uuid;
+
+/// To be run once a connection. A recount of all history takes its time.
+pub const SESSION: &str = "
+    SET statement_timeout = 0;
+    SET idle_in_transaction_session_timeout = '5min';
+    SET enable_partitionwise_join = on;
+    CREATE TEMPORARY TABLE left_out (event_id uuid PRIMARY KEY);
+    CREATE TEMPORARY TABLE late_events (LIKE analytics_events INCLUDING DEFAULTS)";
+
+/// An id that raw and inbox do not hold alike.
+#[derive(Debug, Clone, FromRow)]
+pub struct Apart {
+    pub event_id: Uuid,
+    /// `None` when raw lacks it.
+    pub stream_seq: Option<i64>,
+    pub in_raw: bool,
+    pub in_inbox: bool,
+}
+
+/// A bucket that a rollup and its recount do not hold alike: the rows as JSON objects, `None` where there is none.
+#[derive(Debug, Clone, FromRow)]
+pub struct Differing {
+    pub kept: Option<serde_json::Value>,
+    pub recounted: Option<serde_json::Value>,
+}
+
+/// Opens the snapshot; it is taken by the first query.
+///
+/// # Errors
+/// When Postgres refuses.
+pub async fn snapshot(connection: &mut PgConnection) -> anyhow::Result<Transaction<'_, Postgres>> {
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ";
+    sqlx::Connection::begin_with(connection, begin).await.context("opening a snapshot")
+}
+
+/// Events in raw.
+///
+/// # Errors
+/// When Postgres refuses.
+pub async fn raw_events(connection: &mut PgConnection) -> anyhow::Result<i64> {
+    sqlx::query_scalar("SELECT count(*) FROM analytics_events").fetch_one(connection).await.context("counting raw")
+}
+
+/// Ids that are in one of raw and inbox only, or in both with different content.
+///
+/// # Errors
+/// When Postgres refuses.
+pub async fn apart(connection: &mut PgConnection) -> anyhow::Result<Vec<Apart>> {
+    sqlx::query_as(
+        "SELECT event_id, raw.stream_seq, raw.content_hash IS NOT NULL AS in_raw,
+            inbox.content_hash IS NOT NULL AS in_inbox
+         FROM analytics_events AS raw
+         FULL JOIN rollups.inbox AS inbox USING (event_id)
+         WHERE raw.content_hash IS DISTINCT FROM inbox.content_hash
+         ORDER BY event_id",
+    )
+    .fetch_all(connection)
+    .await
+    .context("comparing raw with the inbox")
+}
+
+/// How many of these ids raw holds by now. On a connection of its own, outside the snapshot.
+///
+/// # Errors
+/// When Postgres refuses.
+pub async fn arrived(connection: &mut PgConnection, ids: &[Uuid]) -> anyhow::Result<Vec<Uuid>> {
+    sqlx::query_scalar("SELECT event_id FROM analytics_events WHERE event_id = ANY ($1)")
+        .bind(ids)
+        .fetch_all(connection)
+        .await
+        .context("waiting for late events")
+}
+
+/// Copies rows that raw got after the snapshot into it.
+///
+/// # Errors
+/// When Postgres refuses.
+pub async fn add_late(outside: &mut PgConnection, snapshot: &mut PgConnection, ids: &[Uuid]) -> anyhow::Result<()> {
+    let rows: serde_json::Value = sqlx::query_scalar(
+        "SELECT coalesce(jsonb_agg(to_jsonb(e)), '[]') FROM analytics_events e WHERE event_id = ANY ($1)",
+    )
+    .bind(ids)
+    .fetch_one(outside)
+    .await
+    .context("reading late events")?;
+    sqlx::query("INSERT INTO late_events SELECT * FROM jsonb_populate_recordset(NULL::late_events, $1)")
+        .bind(rows)
+        .execute(snapshot)
+        .await
+        .context("adding late events")?;
+    Ok(())
+}
+
+/// Leaves raw rows that the inbox lacks out of every recount.
+///
+/// # Errors
+/// When Postgres refuses.
+pub async fn leave_out(snapshot: &mut PgConnection, ids: &[Uuid]) -> anyhow::Result<()> {
+    sqlx::query("INSERT INTO left_out SELECT unnest($1::uuid[])")
+        .bind(ids)
+        .execute(snapshot)
+        .await
+        .context("leaving pending events out")?;
+    Ok(())
+}
+
+/// How many buckets a rollup has.
+///
+/// # Errors
+/// When Postgres refuses.
+pub async fn buckets(snapshot: &mut PgConnection, rollup: &Rollup) -> anyhow::Result<i64> {
+    let query = format!("SELECT count(*) FROM rollups.{}", rollup.name);
+    sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(snapshot).await.context("counting buckets")
+}
+
+/// The buckets of a rollup that its recount does not agree with, at most `limit`.
+///
+/// # Errors
+/// When Postgres refuses.
+pub async fn differing(snapshot: &mut PgConnection, rollup: &Rollup, limit: i64) -> anyhow::Result<Vec<Differing>> {
+    let key: Vec<_> = rollup.key().collect();
+    let all: Vec<_> = rollup.key().chain(rollup.columns()).collect();
+    let differs: Vec<_> = rollup.columns().map(|c| format!("kept.{c} IS DISTINCT FROM recount.{c}")).collect();
+    let query = format!(
+        "WITH recounted AS (
+            SELECT *
+            FROM analytics_events
+            WHERE NOT EXISTS (SELECT FROM left_out WHERE left_out.event_id = analytics_events.event_id)
+            UNION ALL
+            SELECT *
+            FROM late_events
+         ),
+         recount AS ({recount})
+         SELECT to_jsonb(kept) AS kept, to_jsonb(recount) AS recounted
+         FROM (SELECT {all} FROM rollups.{name}) AS kept
+         FULL JOIN recount USING ({key})
+         WHERE {differs}
+         ORDER BY {key}
+         LIMIT $1",
+        recount = rollup.recount(),
+        all = all.join(", "),
+        name = rollup.name,
+        key = key.join(", "),
+        differs = differs.join(" OR "),
+    );
+    sqlx::query_as(AssertSqlSafe(query))
+        .bind(limit)
+        .fetch_all(snapshot)
+        .await
+        .with_context(|| format!("recounting {}", rollup.name))
+}

@@ -1,0 +1,79 @@
+//! What a recount found, in the words in which it is told.
+
+use crate::{rollups::Rollup, store::comparison::Differing};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// The result of a recount.
+#[derive(Debug, Clone, Serialize)]
+pub struct Verdict {
+    /// Raw events in the snapshot.
+    pub raw_events: i64,
+    /// Raw events that the rollups have not folded yet; left out of the recount.
+    pub pending: usize,
+    /// Events that the rollups folded before raw had them, and that came while waiting.
+    pub late: usize,
+    /// Raw events that the rollups should have folded.
+    pub missing: Vec<Uuid>,
+    /// Folded ids that raw did not get in time.
+    pub unstored: Vec<Uuid>,
+    /// Ids that raw and rollups know with different content.
+    pub disagreeing: Vec<Uuid>,
+    pub rollups: Vec<RollupVerdict>,
+}
+
+/// One rollup against its recount.
+#[derive(Debug, Clone, Serialize)]
+pub struct RollupVerdict {
+    pub name: &'static str,
+    pub buckets: i64,
+    /// At most the first 100 buckets.
+    pub differences: Vec<BucketDifference>,
+}
+
+/// A bucket, and the columns in which it differs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BucketDifference {
+    pub key: Map<String, Value>,
+    /// What the rollup says; null where it has no such bucket.
+    pub kept: Value,
+    /// What the recount says; null where it has no such bucket.
+    pub recounted: Value,
+}
+
+impl Verdict {
+    /// Whether everything agrees; pending and late events are as they should be.
+    #[must_use]
+    pub fn agrees(&self) -> bool {
+        self.missing.is_empty()
+            && self.unstored.is_empty()
+            && self.disagreeing.is_empty()
+            && self.rollups.iter().all(|rollup| rollup.differences.is_empty())
+    }
+}
+
+impl RollupVerdict {
+    pub(super) fn of(rollup: &Rollup, buckets: i64, differing: Vec<Differing>) -> Self {
+        let differences = differing.into_iter().map(|row| BucketDifference::of(rollup, &row)).collect();
+        Self { name: rollup.name, buckets, differences }
+    }
+}
+
+impl BucketDifference {
+    /// Keeps the columns that differ.
+    fn of(rollup: &Rollup, row: &Differing) -> Self {
+        let column = |row: &Option<Value>, name: &str| row.as_ref().map(|row| row[name].clone());
+        let key = rollup.key().filter_map(|name| {
+            let value = column(&row.kept, name).or_else(|| column(&row.recounted, name))?;
+            Some((name.to_owned(), value))
+        });
+        let differing: Vec<_> =
+            rollup.columns().filter(|name| column(&row.kept, name) != column(&row.recounted, name)).collect();
+        let side = |row: &Option<Value>| match row {
+            None => Value::Null,
+            Some(row) => differing.iter().map(|name| ((*name).to_owned(), row[*name].clone())).collect(),
+        };
+        Self { key: key.collect(), kept: side(&row.kept), recounted: side(&row.recounted) }
+    }
+}

@@ -1,0 +1,112 @@
+//! `make bench`: what the pipeline carries on this machine, beside what Postgres could carry at best.
+//!
+//! Ratios mean something only within one run, so one run measures everything on servers of its own, configured as
+//! shipped (fsync and `sync_interval: always`): the ceiling, the services from a full stream, latency at a steady rate,
+//! and dashboard queries beside the first design's. What is measured is the product: this binary, called with `product`
+//! before its arguments, is the program `valera-analytics`, so no stale build of it can be measured.
+//!
+//! It does not judge: results go to `target/bench.json` and, rendered, to `docs/performance.md`.
+
+mod backlog;
+mod ceiling;
+mod corpus;
+mod ground;
+mod history;
+mod latency;
+mod machine;
+mod queries;
+mod report;
+mod results;
+mod steady;
+mod usage;
+mod worker;
+
+use anyhow::Context;
+use chrono::{TimeDelta, Utc};
+use clap::Parser;
+use corpus::Corpus;
+use ground::Ground;
+use results::{Results, Spread};
+use std::{fs, path::PathBuf, time::Instant};
+use valera_analytics::{cli::Cli, config, output};
+
+/// Measure the pipeline on servers of its own
+#[derive(Debug, Parser)]
+#[command(name = "bench")]
+struct Bench {
+    /// Events in each backlog
+    #[arg(long, default_value_t = 1_000_000)]
+    events: usize,
+    /// Query 10 million raw events too; adds some ten minutes
+    #[arg(long)]
+    full: bool,
+    /// Seconds of each steady load
+    #[arg(long, default_value_t = 20)]
+    seconds: u32,
+    /// Only what this word begins: backlog, steady, queries
+    #[arg(long)]
+    only: Option<String>,
+    /// Where the results go, as JSON
+    #[arg(long, default_value = "target/bench.json")]
+    json: PathBuf,
+    /// Where the report goes
+    #[arg(long, default_value = "docs/performance.md")]
+    report: PathBuf,
+}
+
+fn main() -> anyhow::Result<()> {
+    config::prepare();
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().unwrap_or_default();
+    let rest: Vec<_> = arguments.collect();
+    match rest.split_first() {
+        Some((first, rest)) if first == worker::PRODUCT => Cli::parse_from(std::iter::once(first).chain(rest)).run(),
+        _ => {
+            let bench = Bench::parse_from(std::iter::once(program).chain(rest));
+            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(bench.run())
+        }
+    }
+}
+
+impl Bench {
+    async fn run(&self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let ground = Ground::start().await?;
+        let mut results = Results::new(machine::describe(&ground).await?, self.events);
+        if self.measures("backlog") {
+            let now = Utc::now();
+            for spread in [Spread::ThirtyDays, Spread::OneHour] {
+                let corpus = Corpus::ending(now - TimeDelta::minutes(1), spread, self.events);
+                results.backlogs.push(backlog::measure(&ground, spread, &corpus).await?);
+            }
+        }
+        if self.measures("steady") {
+            results.latency = Some(latency::measure(&ground, self.seconds).await?);
+            results.seed_load = Some(steady::measure(&ground, self.seconds).await?);
+        }
+        if self.measures("queries") {
+            let sizes: &[u32] = if self.full { &[1_000_000, 10_000_000] } else { &[1_000_000] };
+            for &events in sizes {
+                results.queries.push(queries::measure(&ground, events).await?);
+            }
+        }
+        results.took_s = began.elapsed().as_secs_f64();
+        self.write(&results)
+    }
+
+    fn measures(&self, part: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| part.starts_with(only))
+    }
+
+    fn write(&self, results: &Results) -> anyhow::Result<()> {
+        let json = serde_json::to_string_pretty(&results.to_json()?)?;
+        let text = report::render(results);
+        for (path, content) in [(&self.json, format!("{json}\n")), (&self.report, text.clone())] {
+            if let Some(above) = path.parent() {
+                fs::create_dir_all(above).with_context(|| format!("creating {}", above.display()))?;
+            }
+            fs::write(path, content).with_context(|| format!("writing {}", path.display()))?;
+        }
+        output::print(&format!("\n{text}"))
+    }
+}
