@@ -7,6 +7,7 @@
 
 mod link;
 mod source;
+mod unreadable;
 
 pub use link::Link;
 pub use source::{Limits, Source};
