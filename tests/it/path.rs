@@ -49,3 +49,13 @@ async fn the_same_id_with_another_content_becomes_a_dead_letter() {
     assert_eq!(letters, [("conflicting_duplicate".to_owned(),)]);
     assert_rollups_agree(&system).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_keeps_every_value_of_a_header() {
+    let system = System::start().await;
+    let headers = [("X-Hop", "one"), ("X-Hop", "two"), ("Valera-Origin", "live")];
+    system.publish("analytics.review_left", &headers, "not JSON").await;
+    system.settle().await;
+    let kept: Vec<(serde_json::Value,)> = system.rows("SELECT headers FROM dead_letters").await;
+    assert_eq!(kept, [(json!({"X-Hop": ["one", "two"], "Valera-Origin": ["live"]}),)]);
+}

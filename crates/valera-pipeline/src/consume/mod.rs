@@ -8,6 +8,7 @@
 mod link;
 mod pull;
 mod source;
+mod unreadable;
 
 pub use link::Link;
 pub use source::{Limits, Source};

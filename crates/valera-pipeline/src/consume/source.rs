@@ -2,10 +2,10 @@
 //!
 //! A batch closes when it is full, or when it has lingered and the writer is idle: while the writer is busy, waiting
 //! costs nothing and makes the next transaction worth more. A stream of messages that ends, errs or falls silent while
-//! messages are pending is rebuilt, and every third time the client under it too: pull requests do get lost. It does
-//! not decide what becomes of a message.
+//! messages are pending is rebuilt, and every third time the client under it too: pull requests do get lost. When that
+//! does not help for long, it looks for messages that cannot be read. It does not decide what becomes of a message.
 
-use super::{link::Link, pull::Pull};
+use super::{link::Link, pull::Pull, unreadable};
 use crate::{handler::Delivery, settle, topology};
 use anyhow::{Context, anyhow};
 use async_nats::{Client, Subject, jetstream};
@@ -60,7 +60,14 @@ pub struct Source {
     /// When a message last arrived, or the stream of messages was last rebuilt.
     heard: Instant,
     failures: u32,
+    /// When an open stream of messages last failed.
+    stumbled: Option<Instant>,
+    /// Whether a message that cannot be read may be why it fails.
+    suspects: bool,
 }
+
+/// Two failures of an open stream within this time are more than an outage.
+const SUSPICIOUS: Duration = Duration::from_secs(300);
 
 impl Source {
     /// Does not connect yet.
@@ -75,6 +82,8 @@ impl Source {
             messages: None,
             heard: Instant::now(),
             failures: 0,
+            stumbled: None,
+            suspects: false,
         }
     }
 
@@ -93,7 +102,10 @@ impl Source {
             Ok(None) => {}
             Err(_) => {
                 self.failures += 1;
-                self.messages = None;
+                if self.messages.take().is_some() {
+                    let before = self.stumbled.replace(Instant::now());
+                    self.suspects |= before.is_some_and(|before| before.elapsed() < SUSPICIOUS);
+                }
                 if self.failures.is_multiple_of(3) {
                     self.client = None;
                 }
@@ -107,6 +119,9 @@ impl Source {
         busy: &mut watch::Receiver<bool>,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<Option<Pulled>> {
+        if let Some(unreadable) = self.search().await? {
+            return Ok(Some(unreadable));
+        }
         let client = self.client().await?;
         if self.messages.is_none() {
             self.messages = Some(self.open(&client).await?);
@@ -144,6 +159,19 @@ impl Source {
             batch.push(next)?;
         }
         Ok(Some(Pulled { deliveries: batch.deliveries, receipts: batch.receipts, client }))
+    }
+
+    /// Looks for unreadable messages where one is suspected.
+    async fn search(&mut self) -> anyhow::Result<Option<Pulled>> {
+        if !self.suspects {
+            return Ok(None);
+        }
+        // The old client may still be handed the message it stumbles over.
+        self.client = None;
+        let client = self.client().await?;
+        let unreadable = unreadable::fetch(&client, &self.stream, &self.consumer).await?;
+        self.suspects = false;
+        Ok(unreadable)
     }
 
     async fn client(&mut self) -> anyhow::Result<Client> {

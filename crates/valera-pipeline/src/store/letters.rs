@@ -7,6 +7,7 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 use valera_events::{Reason, id};
 
@@ -47,9 +48,13 @@ impl Letter {
         reasons.collect()
     }
 
+    /// Each name with its values: a name may come more than once, and two may be alike once they are cut.
     fn headers_json(&self) -> serde_json::Value {
-        let headers = self.headers.iter().take(MOST);
-        serde_json::Value::Object(headers.map(|(name, value)| (storable(name), storable(value).into())).collect())
+        let mut headers: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (name, value) in self.headers.iter().take(MOST) {
+            headers.entry(storable(name)).or_default().push(storable(value));
+        }
+        serde_json::json!(headers)
     }
 }
 

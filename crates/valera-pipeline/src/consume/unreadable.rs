@@ -1,0 +1,156 @@
+//! Messages that the client library cannot read: it drops its connection at one, and again at every redelivery.
+//!
+//! The broker takes header lines without a colon, headers and subjects that are not UTF-8, and hands them on. One such
+//! message, from anybody with a socket, would hold a consumer up for good. So where pulling keeps failing, they are
+//! looked for among what is delivered and not acked, through the JetStream API, whose answers are JSON; made text, with
+//! U+FFFD for what is none; and take the way of every other message, to be stored or refused with their bytes. What
+//! acks one was lost with the connection, and is spelled anew. It does not fetch what the library can read.
+
+use super::source::Pulled;
+use crate::{handler::Delivery, topology};
+use anyhow::{Context, bail};
+use async_nats::{
+    Client, Subject,
+    jetstream::{self, ErrorCode, response::Response, stream::RawMessage},
+};
+use data_encoding::BASE64;
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::Deserialize;
+use serde_json::json;
+use tracing::warn;
+
+/// Requests in flight.
+const AT_ONCE: usize = 64;
+/// How far above the lowest unacked message is searched; what lies beyond comes within reach when that is acked.
+const FARTHEST: u64 = 200_000;
+
+#[derive(Deserialize)]
+struct Found {
+    message: RawMessage,
+}
+
+/// A message as it was published.
+struct Published {
+    subject: String,
+    sequence: u64,
+    headers: Vec<u8>,
+    body: Vec<u8>,
+    received_at: chrono::DateTime<chrono::Utc>,
+}
+
+/// Fetches the unreadable messages that a consumer has in flight; `None` where there is none.
+///
+/// # Errors
+/// When NATS does not answer.
+pub(super) async fn fetch(client: &Client, stream: &str, consumer: &str) -> anyhow::Result<Option<Pulled>> {
+    let context = jetstream::new(client.clone());
+    let bound = topology::bind(&context, stream, consumer).await?;
+    let info = bound.cached_info();
+    let lowest = info.ack_floor.stream_sequence + 1;
+    let highest = info.delivered.stream_sequence.min(lowest + FARTHEST);
+    let unreadable: Vec<Published> = stream::iter(lowest..=highest)
+        .map(|sequence| get(&context, stream, sequence))
+        .buffered(AT_ONCE)
+        .try_filter_map(|message| async { Ok(message.filter(|message| !message.is_readable())) })
+        .try_collect()
+        .await?;
+    if unreadable.is_empty() {
+        return Ok(None);
+    }
+    let receipts = unreadable.iter().map(|message| receipt(stream, consumer, message.sequence)).collect();
+    let deliveries = unreadable.into_iter().map(|message| message.delivery(stream)).collect::<Vec<_>>();
+    for delivery in &deliveries {
+        warn!(consumer, stream.seq = delivery.sequence, "fetched a message whose headers or subject are malformed");
+    }
+    Ok(Some(Pulled { deliveries, receipts, client: client.clone() }))
+}
+
+/// A message of the stream; `None` when it was deleted.
+async fn get(context: &jetstream::Context, stream: &str, sequence: u64) -> anyhow::Result<Option<Published>> {
+    let answer = context.request(format!("STREAM.MSG.GET.{stream}"), &json!({"seq": sequence})).await;
+    let message = match answer.with_context(|| format!("getting message {sequence}"))? {
+        Response::Ok(Found { message }) => message,
+        Response::Err { error } if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => return Ok(None),
+        Response::Err { error } => bail!("getting message {sequence}: {error}"),
+    };
+    let decode = |text: &str| BASE64.decode(text.as_bytes()).with_context(|| format!("decoding message {sequence}"));
+    Ok(Some(Published {
+        headers: decode(message.headers.as_deref().unwrap_or_default())?,
+        body: decode(&message.payload)?,
+        subject: message.subject,
+        sequence,
+        received_at: message.time,
+    }))
+}
+
+impl Published {
+    /// Whether the library reads it for certain. A false "no" only has a message handed in twice.
+    fn is_readable(&self) -> bool {
+        let Ok(headers) = str::from_utf8(&self.headers) else { return false };
+        let is_header = |line: &str| {
+            let name = line.split_once(':').map_or("", |(name, _)| name);
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        let mut lines = headers.lines();
+        let is_versioned = lines.next().is_none_or(|version| version == "NATS/1.0");
+        is_versioned
+            && lines.all(|line| line.is_empty() || is_header(line))
+            && !self.subject.contains(char::REPLACEMENT_CHARACTER)
+    }
+
+    fn delivery(self, stream: &str) -> Delivery {
+        let headers = String::from_utf8_lossy(&self.headers);
+        let lines = headers.lines().skip(1).filter(|line| !line.is_empty());
+        let headers = lines.map(|line| line.split_once(':').unwrap_or((line, "")));
+        Delivery {
+            stream: stream.to_owned(),
+            sequence: self.sequence,
+            received_at: self.received_at,
+            subject: self.subject,
+            headers: headers.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect(),
+            body: self.body.into(),
+        }
+    }
+}
+
+/// The subject that acks a message. The server goes by the stream's sequence; the other figures (deliveries, the
+/// consumer's sequence, time, pending) are for clients.
+fn receipt(stream: &str, consumer: &str, sequence: u64) -> Subject {
+    format!("$JS.ACK.{stream}.{consumer}.1.{sequence}.1.0.0").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn published(subject: &str, headers: &[u8]) -> Published {
+        Published {
+            subject: subject.to_owned(),
+            sequence: 7,
+            headers: headers.to_vec(),
+            body: b"{}".to_vec(),
+            received_at: chrono::DateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn what_the_library_reads_is_left_to_it() {
+        for headers in [&b""[..], b"NATS/1.0\r\n\r\n", b"NATS/1.0\r\nNats-Msg-Id: a b\r\nX-Name:\r\n\r\n"] {
+            assert!(published("analytics.a", headers).is_readable(), "{headers:?}");
+        }
+        for headers in
+            [&b"NATS/1.0\r\nno colon\r\n\r\n"[..], b"HTTP/1.1\r\nA: b\r\n\r\n", b"NATS/1.0\r\nA: \xff\r\n\r\n"]
+        {
+            assert!(!published("analytics.a", headers).is_readable(), "{headers:?}");
+        }
+        assert!(!published("analytics.\u{fffd}", b"").is_readable());
+    }
+
+    #[test]
+    fn malformed_headers_become_text() {
+        let delivery = published("analytics.a", b"NATS/1.0\r\nA: \xff b \r\nno colon\r\n\r\n").delivery("ANALYTICS");
+        let expected = [("A", "\u{fffd} b"), ("no colon", "")];
+        assert_eq!(delivery.headers, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(receipt("ANALYTICS", "persister", 7).as_str(), "$JS.ACK.ANALYTICS.persister.1.7.1.0.0");
+    }
+}
