@@ -8,12 +8,20 @@
 use super::link::Link;
 use crate::{handler::Delivery, topology};
 use anyhow::{Context, anyhow};
-use async_nats::{Client, Subject, jetstream, jetstream::consumer::pull};
+use async_nats::{
+    Client, Subject,
+    header::{HeaderName, NATS_BATCH_COMMIT, NATS_BATCH_ID, NATS_BATCH_SEQUENCE},
+    jetstream::{self, consumer::pull},
+};
 use futures::{FutureExt, StreamExt};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+
+/// A pull asks for this part of a batch; the next one is sent when half of it has come. What lies ready in memory is
+/// then a part of a batch as well, and JetStream has fewer unacknowledged messages to keep account of.
+const AHEAD: usize = 4;
 
 /// What a batch may hold, and how long it may wait.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +41,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            messages: 20_000,
+            messages: 12_000,
             bytes: 8 << 20,
             linger: Duration::from_millis(5),
             patience: Duration::from_secs(1),
@@ -158,8 +166,8 @@ impl Source {
         let consumer = topology::bind(&context, &self.stream, &self.consumer).await?;
         consumer
             .stream()
-            .max_messages_per_batch(self.limits.messages)
-            .max_bytes_per_batch(self.limits.bytes)
+            .max_messages_per_batch(self.limits.messages.div_ceil(AHEAD))
+            .max_bytes_per_batch(self.limits.bytes.div_ceil(AHEAD))
             .expires(Duration::from_secs(30))
             .heartbeat(Duration::from_secs(5))
             .messages()
@@ -203,6 +211,9 @@ impl Source {
     }
 }
 
+/// The broker's own, of an atomic batch.
+const BATCH_HEADERS: [HeaderName; 3] = [NATS_BATCH_ID, NATS_BATCH_SEQUENCE, NATS_BATCH_COMMIT];
+
 #[derive(Default)]
 struct Collected {
     deliveries: Vec<Delivery>,
@@ -228,10 +239,14 @@ impl Collected {
 
 fn delivery(message: &jetstream::Message) -> anyhow::Result<Delivery> {
     let info = message.info().map_err(|cause| anyhow!(cause)).context("reading a message's reply subject")?;
-    let headers = message.headers.as_ref().map_or_else(Vec::new, |headers| {
-        let pairs = headers.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
-        pairs.map(|(name, value)| (name.to_string(), value.to_string())).collect()
-    });
+    let mut headers = Vec::new();
+    for (name, values) in message.headers.iter().flat_map(async_nats::HeaderMap::iter) {
+        // How a message travelled says nothing of it, and would be copied with each.
+        if !BATCH_HEADERS.contains(name) {
+            let name: &str = name.as_ref();
+            headers.extend(values.iter().map(|value| (name.to_owned(), value.as_str().to_owned())));
+        }
+    }
     Ok(Delivery {
         stream: info.stream.to_owned(),
         sequence: info.stream_sequence,
