@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup test proof demo up lint audit
+.PHONY: help setup test proof bench demo up lint audit
 
 # Tests find the servers through the file that setup writes; so does the program, from anywhere below the checkout.
 with_tools = set -a && . .valera/tools.env && set +a &&
@@ -18,6 +18,9 @@ test: setup ## Run every test, on real servers
 
 proof: setup ## Run only the system's promises: killed, frozen and cut off, it loses nothing and counts nothing twice
 	$(with_tools) cargo test --release --package valera-tests --locked -- --include-ignored
+
+bench: setup ## Measure throughput, latency and queries on servers of its own (minutes); writes docs/performance.md
+	cargo run --release --locked --package valera-tests --bin bench -- $(BENCH)
 
 demo: setup ## Watch a simulated bot fill the funnel, on servers that are gone afterwards
 	cargo run --release --locked --package valera-analytics -- demo
