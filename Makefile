@@ -16,8 +16,9 @@ setup: ## Fetch nats-server, PostgreSQL and the tests' clients: no root, no Dock
 test: setup ## Run every test, on real servers
 	$(with_tools) cargo test --workspace --locked
 
-proof: setup ## Run only the system's promises: killed, frozen and cut off, it loses nothing and counts nothing twice
-	$(with_tools) cargo test --release --package valera-tests --locked -- --include-ignored
+proof: setup ## Run the long counts: thirty kills over 200,000 events
+	cargo build --release --locked --package valera-analytics
+	$(with_tools) cargo test --release --package valera-tests --locked -- --ignored thirty_kills
 
 bench: setup ## Measure throughput, latency and queries on servers of its own (minutes); writes docs/performance.md
 	cargo run --release --locked --package valera-tests --bin bench -- $(BENCH)

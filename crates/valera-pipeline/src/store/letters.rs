@@ -2,8 +2,8 @@
 //!
 //! A letter can always be inserted. Its payload is bytes; beside it every text is made storable (NUL and bad UTF-8
 //! become U+FFFD) and cut, because hostile keys reach the reasons' paths and hostile headers the headers. A letter's
-//! id is a hash of event and payload, so a redelivery or replay adds none. Letters are closed here when their event is
-//! stored after all; nothing here decides that an event is refused.
+//! id is a hash of event and payload, so a redelivery or replay adds none. It does not
+//! close a letter and does not decide that an event is refused.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
