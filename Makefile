@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup test proof demo up lint audit
+.PHONY: help setup test proof bench demo up lint audit
 
 # Tests find the servers through the file that setup writes; so does the program, from anywhere below the checkout.
 with_tools = set -a && . .valera/tools.env && set +a &&
@@ -19,6 +19,9 @@ test: setup ## Run every test, on real servers
 proof: setup ## Run the long counts: thirty kills over 200,000 events, servers away for a minute
 	cargo build --release --locked --package valera-analytics
 	$(with_tools) cargo test --release --package valera-tests --locked -- --ignored --test-threads 1 survival
+
+bench: setup ## Measure throughput, latency and queries on servers of its own (minutes); writes docs/performance.md
+	cargo run --release --locked --package valera-tests --bin bench -- $(BENCH)
 
 demo: setup ## Watch a simulated bot fill the funnel, on servers that are gone afterwards
 	cargo run --release --locked --package valera-analytics -- demo

@@ -104,7 +104,7 @@ impl Ground {
         Ok(())
     }
 
-    /// Publishes in atomic batches, which share one sync of the disk: 20 times as fast as one by one.
+    /// Publishes in atomic batches, which share one sync of the disk.
     pub(crate) async fn fill(&self, messages: impl Iterator<Item = Message>) -> anyhow::Result<()> {
         // Two in flight: the server syncs one while it receives the other.
         let mut batches = stream::iter(messages).chunks(ATOMIC).map(|batch| self.publish_batch(batch)).buffered(2);

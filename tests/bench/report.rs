@@ -28,7 +28,7 @@ pub(crate) fn render(results: &Results) -> String {
     if !results.queries.is_empty() {
         parts.push(queries(&results.queries));
     }
-    parts.push(LIMITS.trim_end().to_owned());
+    parts.push(limits(results));
     parts.iter().map(|part| format!("{}\n", part.trim_end())).collect::<Vec<_>>().join("\n")
 }
 
@@ -91,6 +91,23 @@ fn aims(results: &Results) -> Vec<String> {
         aim(&text, Some(format!("{least:.0} times or more")), least >= 50.0);
     }
     lines
+}
+
+/// What the cores allow, from what each part took, and the standing text.
+fn limits(results: &Results) -> String {
+    let mut text = "## What the limits are\n".to_owned();
+    for service in ["persister", "rollups"] {
+        let Some(run) = results.alone(service) else { continue };
+        let parts = [run.cpu_s_per_million, run.nats_cpu_s_per_million, run.postgres_cpu_s_per_million];
+        let sum: f64 = parts.iter().sum();
+        let most = results.machine.cores as f64 * 1e6 / sum;
+        text.push_str(&format!(
+            "\n- **{service}.** A million events took {:.1} CPU seconds of the worker, {:.1} of nats-server and {:.1} of \
+             Postgres. {} cores carry {most:.0} events/s of that when nothing waits; {:.0} were measured.",
+            parts[0], parts[1], parts[2], results.machine.cores, run.events_per_s
+        ));
+    }
+    format!("{text}\n{}", LIMITS.trim_end())
 }
 
 fn backlogs(results: &Results) -> String {

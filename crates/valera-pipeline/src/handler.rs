@@ -18,7 +18,7 @@ pub struct Delivery {
     /// When JetStream received the message, not when it was delivered.
     pub received_at: DateTime<Utc>,
     pub subject: String,
-    /// As sent, in order.
+    /// As sent, but for the broker's headers of atomic batches.
     pub headers: Vec<(String, String)>,
     pub body: Bytes,
 }

@@ -15,6 +15,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+/// A pull asks for this part of a batch; the next one is sent when half of it has come. What lies ready in memory is
+/// then a part of a batch as well, and JetStream has fewer unacknowledged messages to keep account of.
+const AHEAD: usize = 4;
+
 /// What a batch may hold, and how long it may wait.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -33,7 +37,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            messages: 20_000,
+            messages: 12_000,
             bytes: 8 << 20,
             linger: Duration::from_millis(5),
             patience: Duration::from_secs(1),
@@ -186,7 +190,8 @@ impl Source {
     async fn open(&self, client: &Client) -> anyhow::Result<Pull> {
         let context = jetstream::new(client.clone());
         let consumer = topology::bind(&context, &self.stream, &self.consumer).await?;
-        Pull::open(client, &consumer, self.limits.messages, self.limits.bytes)
+        let Limits { messages, bytes, .. } = self.limits;
+        Pull::open(client, &consumer, messages.div_ceil(AHEAD), bytes.div_ceil(AHEAD))
             .await
             .with_context(|| format!("pulling from consumer {}", self.consumer))
     }
@@ -249,16 +254,14 @@ impl Collected {
 
 fn delivery(message: &jetstream::Message) -> anyhow::Result<Delivery> {
     let info = message.info().map_err(|cause| anyhow!(cause)).context("reading a message's reply subject")?;
-    let headers = message.headers.as_ref().map_or_else(Vec::new, |headers| {
-        let pairs = headers.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
-        pairs.map(|(name, value)| (name.to_string(), value.to_string())).collect()
-    });
+    let headers = message.headers.iter().flat_map(async_nats::HeaderMap::iter);
+    let headers = headers.flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
     Ok(Delivery {
         stream: info.stream.to_owned(),
         sequence: info.stream_sequence,
         received_at: info.published,
         subject: message.subject.to_string(),
-        headers,
+        headers: headers.map(|(name, value)| (name.to_string(), value.to_string())).collect(),
         body: message.payload.clone(),
     })
 }
