@@ -38,7 +38,9 @@ pub(crate) async fn measure(ground: &Ground, spread: Spread, corpus: &Corpus) ->
     let after = ceilings(ground, &encoded).await?;
     let ceiling_per_s = [before[0].max(after[0]), before[1].max(after[1])];
     for run in &mut runs {
-        run.ceiling_ratio = run.events_per_s / ceiling_per_s[run.workers - 1];
+        // Folds run one after another: however many workers, it is one connection that they can fill.
+        let connections = if run.service == Service::Rollups.name() { 1 } else { run.workers };
+        run.ceiling_ratio = run.events_per_s / ceiling_per_s[connections - 1];
         output::print(&format!(
             "  {} on {} worker(s){}: {:.0} events/s, {:.2} of the ceiling, {:.2} CPU s per million, {:.0} MB\n",
             run.service,

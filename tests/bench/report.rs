@@ -114,7 +114,8 @@ fn backlogs(results: &Results) -> String {
     let mut text = format!(
         "## From a full stream\n\n{} events in each backlog, from {CHATS} chats: a chat's number is {CHATS} times the \
          square of a uniform draw, so the busiest hundredth sends a tenth of the events. CPU in seconds per million \
-         events; where both services ran, Postgres' and nats-server's are for both.\n",
+         events; where both services ran, Postgres' and nats-server's are for both. The persister is held against the ceiling \
+         of as many connections as it has workers, the rollups against that of one.\n",
         results.events
     );
     for Backlog { spread, filled_per_s, ceiling_per_s: [one, two], runs } in &results.backlogs {
