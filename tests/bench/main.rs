@@ -55,7 +55,7 @@ struct Bench {
 }
 
 fn main() -> anyhow::Result<()> {
-    config::prepare();
+    config::prepare()?;
     let mut arguments = std::env::args_os();
     let program = arguments.next().unwrap_or_default();
     let rest: Vec<_> = arguments.collect();

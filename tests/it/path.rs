@@ -3,6 +3,14 @@
 use crate::support::{System, assert_rollups_agree, event};
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use valera_pipeline::{
+    consume::{Consumer, Watched},
+    handler::Outcome,
+    persister::{self, Persister},
+    probe::{NoProbe, Probe},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_bad_event_among_five_hundred_is_named_and_the_others_are_stored() {
@@ -58,4 +66,30 @@ async fn a_dead_letter_keeps_every_value_of_a_header() {
     system.settle().await;
     let kept: Vec<(serde_json::Value,)> = system.rows("SELECT headers FROM dead_letters").await;
     assert_eq!(kept, [(json!({"X-Hop": ["one", "two"], "Valera-Origin": ["live"]}),)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_holds_no_more_messages_than_it_may() {
+    let system = System::start().await;
+    for n in 0..25 {
+        event("cart_confirmed", n, Utc::now(), json!({})).publish(&system).await;
+    }
+    let mut environment = system.environment().clone();
+    environment.limits.messages = 10;
+    let calendar = environment.calendar().await.unwrap();
+    let probe: Arc<dyn Probe> = Arc::new(NoProbe);
+    let handler =
+        Persister::new(&environment.database_url, calendar, environment.keys.clone(), probe.clone()).unwrap();
+    let watched = Watched::new(persister::NAME);
+    let source = environment.source(persister::NAME);
+    let mut consumer = Consumer::new(source, handler, &watched, probe, CancellationToken::new());
+
+    let mut left = 25;
+    while left > 0 {
+        let size = consumer.step().await.unwrap();
+        assert!((1..=10).contains(&size), "a batch of {size}");
+        left -= size;
+    }
+    assert_eq!(watched.counters.of(Outcome::Stored), 25);
+    assert_eq!(system.count("SELECT count(*) FROM analytics_events").await, 25);
 }

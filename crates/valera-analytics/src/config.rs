@@ -16,11 +16,16 @@ use valera_events::{ContentKey, Keys, PseudonymKeys};
 use valera_pipeline::{consume::Limits, service::Environment};
 
 /// Reads `.env` and chooses the TLS provider; before anything else, while there is one thread.
-pub fn prepare() {
-    // Absent is the usual case, and a malformed file shows as the variables it does not set.
-    drop(dotenvy::dotenv());
+///
+/// # Errors
+/// When there is a `.env` that cannot be read.
+pub fn prepare() -> anyhow::Result<()> {
     // Fails only where a provider was chosen already.
     drop(rustls::crypto::ring::default_provider().install_default());
+    match dotenvy::dotenv() {
+        Err(cause) if !cause.not_found() => Err(cause).context("reading .env"),
+        _ => Ok(()),
+    }
 }
 
 /// Logs go to standard error: standard output belongs to results. `quiet` shows warnings only.

@@ -8,9 +8,7 @@ use std::process::ExitCode;
 use valera_analytics::{cli::Cli, config, output};
 
 fn main() -> ExitCode {
-    config::prepare();
-    let cli = Cli::parse();
-    match cli.run() {
+    match config::prepare().and_then(|()| Cli::parse().run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {
             output::complain(&cause);

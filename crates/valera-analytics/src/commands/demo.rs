@@ -5,7 +5,7 @@
 
 use super::{run, status, stop};
 use crate::{
-    config::{self, ZoneArgs},
+    config::ZoneArgs,
     embedded::{Tools, reachable_dir, scratch_dir},
     local::{LocalSystem, Options},
     output,
@@ -157,8 +157,7 @@ fn outgoing(message: Message) -> Outgoing {
 fn progress_bar(length: u64, what: &str) -> ProgressBar {
     let template = format!("{{bar:40}} {{pos}}/{{len}} {what}, {{per_sec}}");
     let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(length).with_style(style);
-    if config::no_color() { bar.with_style(ProgressStyle::default_bar()) } else { bar }
+    ProgressBar::new(length).with_style(style)
 }
 
 /// Waits until no consumer has anything left to do.

@@ -1,7 +1,8 @@
 //! `import`: publishes a file of events, one JSON object a line, as an older system kept them.
 //!
-//! A line without an id gets a `Nats-Msg-Id` from its own text, so importing a file twice changes nothing. Flawed lines
-//! are named and published all the same: the dead letters keep their bytes until they are mended.
+//! A line without an id gets a `Nats-Msg-Id` from its own text, so importing a file twice changes nothing where each line
+//! has an id or a time. One with neither occurs when it is received: after the broker's window it is another event. Flawed
+//! lines are named and published all the same: the dead letters keep their bytes until they are mended.
 
 use crate::{config::NatsArgs, output};
 use anyhow::{Context, bail};
@@ -75,7 +76,11 @@ impl Import {
                     known += u64::from(receipt.duplicate);
                 })
                 .await;
-            result.with_context(|| format!("after {published} events; importing the file again is safe"))?;
+            result.with_context(|| {
+                format!(
+                    "after {published} events; importing the file again is safe where each line has an id or a time"
+                )
+            })?;
         }
         progress.finish_and_clear();
         if let Some(cause) = failure {

@@ -58,7 +58,6 @@ pub(super) async fn consumers(context: &jetstream::Context) -> anyhow::Result<Ve
             pending: info.num_pending,
             ack_pending: info.num_ack_pending as u64,
             redelivered: info.num_redelivered as u64,
-            settled_per_second: None,
             oldest_seconds: oldest.map(|message| age_seconds(message.time)),
         });
     }

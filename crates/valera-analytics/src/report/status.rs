@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use super::{
     Row,
-    table::{self, Column, alarming, figure, grouped, number, optional, text},
+    table::{self, Column, alarming, number, optional, text},
 };
 use crate::terminal::Style;
 
-/// A consumer as JetStream sees it, and how fast it settles.
+/// A consumer as JetStream sees it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ConsumerStatus {
     /// The durable's name.
@@ -22,15 +22,12 @@ pub struct ConsumerStatus {
     pub ack_pending: u64,
     /// Messages delivered more than once and not yet acknowledged.
     pub redelivered: u64,
-    /// Messages settled per second over the last measurement; `None` before the first.
-    pub settled_per_second: Option<f64>,
     /// Age of the oldest message that is not settled, in seconds; `None` when all are, or when it is not known.
     pub oldest_seconds: Option<u64>,
 }
 
 impl Row for ConsumerStatus {
-    const COLUMNS: &'static [&'static str] =
-        &["name", "pending", "ack_pending", "redelivered", "settled_per_second", "oldest_seconds"];
+    const COLUMNS: &'static [&'static str] = &["name", "pending", "ack_pending", "redelivered", "oldest_seconds"];
 }
 
 const COLUMNS: &[Column] = &[
@@ -39,7 +36,6 @@ const COLUMNS: &[Column] = &[
     Column::Number("Pending"),
     Column::Number("In flight"),
     Column::Number("Redelivered"),
-    Column::Number("Settled/s"),
     Column::Number("Oldest, s"),
 ];
 
@@ -59,9 +55,6 @@ fn cells(consumer: &ConsumerStatus) -> Vec<Cell> {
         number(consumer.pending),
         number(consumer.ack_pending),
         number(consumer.redelivered),
-        figure(
-            consumer.settled_per_second.map_or_else(|| table::NONE.to_owned(), |rate| grouped(&format!("{rate:.1}"))),
-        ),
         optional(consumer.oldest_seconds),
     ]
 }

@@ -86,18 +86,17 @@ fn letter_groups() -> Vec<LetterGroup> {
 }
 
 fn consumers() -> Vec<ConsumerStatus> {
-    let consumer = |name: &str, pending, ack_pending, settled_per_second, oldest_seconds| ConsumerStatus {
+    let consumer = |name: &str, pending, ack_pending, oldest_seconds| ConsumerStatus {
         name: name.to_owned(),
         pending,
         ack_pending,
         redelivered: 0,
-        settled_per_second,
         oldest_seconds,
     };
     vec![
-        consumer("persister", 0, 0, Some(0.0), None),
-        consumer("rollups", 120_400, 5_000, Some(48_211.37), Some(3)),
-        consumer("alerts", 17, 0, None, Some(600)),
+        consumer("persister", 0, 0, None),
+        consumer("rollups", 120_400, 5_000, Some(3)),
+        consumer("alerts", 17, 0, Some(600)),
     ]
 }
 

@@ -18,10 +18,7 @@ use crate::{
 };
 use batch::Grouped;
 use sqlx::PgConnection;
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 use uuid::Uuid;
 use valera_events::Keys;
 
@@ -78,34 +75,40 @@ impl Rollups {
         expired: &HashMap<usize, Outcome>,
     ) -> Result<HashMap<Uuid, Vec<u8>>, Failure> {
         if self.probed == 0 && expired.is_empty() {
-            match self.attempt(batch.all_new()).await {
+            match self.attempt(batch, None).await {
                 Err(Failure::Duplicate) => self.probed = PROBED_RUN,
-                folded => return folded.map(|()| HashMap::new()),
+                folded => return folded,
             }
         }
         self.probed = self.probed.saturating_sub(1);
-        let probe = self.probe.clone();
-        let mut transaction = self.writer.begin().await?;
-        inbox::lock(&mut transaction).await?;
-        let ids: Vec<Uuid> = batch.ids().collect();
-        let known = inbox::known(&mut transaction, &ids).await?;
-        let left_out: HashSet<Uuid> =
-            known.keys().copied().chain(expired.keys().map(|&position| ids[position])).collect();
-        let grouped = batch.group_without(&left_out);
-        fold_grouped(&mut transaction, &grouped).await?;
-        probe.reached(Point::BeforeCommit);
-        transaction.commit().await?;
-        Ok(known)
+        self.attempt(batch, Some(expired)).await
     }
 
-    async fn attempt(&mut self, grouped: &Grouped) -> Result<(), Failure> {
-        let probe = self.probe.clone();
+    /// One fold. With `expired`, asks which ids are known and leaves those and the expired out; without, all of the
+    /// batch has to be new.
+    async fn attempt(
+        &mut self,
+        batch: &Batch,
+        expired: Option<&HashMap<usize, Outcome>>,
+    ) -> Result<HashMap<Uuid, Vec<u8>>, Failure> {
         let mut transaction = self.writer.begin().await?;
         inbox::lock(&mut transaction).await?;
-        fold_grouped(&mut transaction, grouped).await?;
-        probe.reached(Point::BeforeCommit);
+        let known = match expired {
+            None => {
+                fold_grouped(&mut transaction, batch.all_new()).await?;
+                HashMap::new()
+            }
+            Some(expired) => {
+                let ids: Vec<Uuid> = batch.ids().collect();
+                let known = inbox::known(&mut transaction, &ids).await?;
+                let left_out = known.keys().copied().chain(expired.keys().map(|&position| ids[position])).collect();
+                fold_grouped(&mut transaction, &batch.group_without(&left_out)).await?;
+                known
+            }
+        };
+        self.probe.reached(Point::BeforeCommit);
         transaction.commit().await?;
-        Ok(())
+        Ok(known)
     }
 }
 
