@@ -4,6 +4,7 @@
 //! retried and replayed events all pass through the same handlers, so there is one path to get right. A handler never
 //! sees NATS and `store` never sees a handler. This crate does not read the environment and does not parse arguments.
 
+pub mod alerts;
 pub mod consume;
 pub mod counters;
 pub mod handler;
@@ -15,7 +16,6 @@ pub mod service;
 pub mod store;
 pub mod supervise;
 pub mod topology;
-
 pub mod verify;
 
 mod identity;
