@@ -6,6 +6,7 @@
 //! It does not come into being but by `check`, in the product.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -126,6 +127,17 @@ pub struct Rejection {
     pub sent_id: Option<Uuid>,
     /// When it parsed and is in range.
     pub occurred_at: Option<DateTime<Utc>>,
+}
+
+impl fmt::Display for Rejection {
+    /// The reasons, for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, reason) in self.reasons.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{reason}")?;
+        }
+        Ok(())
+    }
 }
 
 impl Rejection {

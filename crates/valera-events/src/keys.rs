@@ -82,6 +82,13 @@ impl ContentKey {
         HEXLOWER.encode(&self.0.hash(&[b"session:v1:", &chat_id.to_be_bytes(), day.as_bytes()]))
     }
 
+    /// The `Nats-Msg-Id` of a line of an imported file: the same line has the same one for ever, whatever the pseudonym
+    /// keys are by then. Keyed, because the stream keeps it, and a plain hash of a line would confirm any guess at the
+    /// personal values that were taken out of it.
+    pub fn import_id(&self, line: &[u8]) -> String {
+        format!("import/{}", HEXLOWER.encode(&self.0.hash(&[b"import:v1:", line])))
+    }
+
     pub(crate) fn content_hash(&self, encoded: &[u8]) -> ContentHash {
         self.0.hash(&[b"content:v1:", encoded])
     }
@@ -235,11 +242,12 @@ mod tests {
     }
 
     #[test]
-    fn sessions_and_fingerprints_never_change() {
+    fn sessions_fingerprints_and_import_ids_never_change() {
         let key = ContentKey::from_hex(HEX).unwrap();
         let day = NaiveDate::from_ymd_opt(2025, 11, 1).unwrap();
         assert_eq!(key.fingerprint(), "ecda64b7a04545dc");
         assert_eq!(key.session_id(-100_123, day), "c2103800314a66f71bc7442b55837259");
+        assert_eq!(key.import_id(b"{}"), "import/3718b0e76916c69700f6dc98def59268");
         assert_ne!(key.session_id(1, day), key.session_id(2, day));
         assert_ne!(key.session_id(1, day), key.session_id(1, day.succ_opt().unwrap()));
     }

@@ -135,6 +135,15 @@ impl Reasons {
         self.0.is_empty()
     }
 
+    /// Whether there may be faults that were not added.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.len() == MAX_REASONS
+    }
+
+    pub(crate) fn any(&self, is: impl Fn(ReasonCode) -> bool) -> bool {
+        self.0.iter().any(|fault| is(fault.reason))
+    }
+
     pub(crate) fn into_vec(self) -> Vec<Reason> {
         self.0
     }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use valera_events::privacy::{is_pseudonym, scrub};
+use valera_events::privacy::{is_pseudonym, pseudonymise_body, scrub};
 use valera_events::{Event, Headers, PseudonymKeys, Verdict, check};
 
 #[derive(Deserialize)]
@@ -105,6 +105,69 @@ fn free_text_is_scrubbed_and_plain_properties_are_not() {
         "n": 89161234567_i64,
     });
     assert_eq!(stored("error_occurred", &sent), expected);
+}
+
+/// The body of a message as it may be published.
+fn published(subject: &str, body: &str) -> Option<String> {
+    let published = pseudonymise_body(subject, body.as_bytes(), &keys());
+    published.map(|body| String::from_utf8(body.into_owned()).unwrap())
+}
+
+#[test]
+fn a_published_body_is_stored_as_the_one_it_was_made_from() {
+    let subject = "analytics.booking_request_created";
+    let body = r#"{"chat_id": 1, "occurred_at": "2025-11-01T12:00:00Z", "properties": {"booking_id": 7,
+        "services_count": 1, "estimated_total": "15000.50", "price": 1.50, "customer_phone": "8 916 123-45-67",
+        "note": "call +7 916 123-45-67"}}"#;
+    let published = published(subject, body).unwrap();
+    assert!(!published.contains("916") && published.contains("[phone]"), "{published}");
+    let stored = |body: &str| {
+        let mut event = accept(subject, body.as_bytes());
+        event.pseudonymise(&keys());
+        let mut stored = Vec::new();
+        event.write_properties(&mut stored);
+        String::from_utf8(stored).unwrap()
+    };
+    assert_eq!(stored(&published), stored(body));
+}
+
+#[test]
+fn a_body_without_personal_values_is_published_byte_for_byte() {
+    for body in [
+        r#"{ "chat_id" : 1,"properties":{"n":1.50, "text":"\u0041 / \/"} , "chat_id":2}"#,
+        r#"{"chat_id":"+7 916 123-45-67"}"#,
+        "{}",
+    ] {
+        assert_eq!(published("analytics.review_left", body).as_deref(), Some(body));
+    }
+}
+
+#[test]
+fn a_flawed_body_loses_its_personal_values_too() {
+    let phone = "+7 916 123-45-67";
+    for (subject, body) in [
+        ("analytics.booking_request_created", json!({"properties": {"email": "a@b.ru", "note": phone}})),
+        ("analytics._invalid", json!({"chat_id": 1, "properties": {"Phone_Number": phone}})),
+        ("analytics.review_left", json!({"chat_id": 1, "phone_number": 79_161_234_567_i64, "note": phone})),
+        ("analytics.review_left", json!({"chat_id": 1, "properties": [phone, {"vin": "XTA1"}]})),
+    ] {
+        let published = published(subject, &body.to_string()).unwrap();
+        for trace in ["916", "a@b", "XTA1"] {
+            assert!(!published.contains(trace), "{published}");
+        }
+        assert!(serde_json::from_str::<Value>(&published).unwrap().is_object());
+    }
+}
+
+#[test]
+fn a_body_that_nothing_can_vouch_for_is_not_published() {
+    let deep = format!(r#"{{"properties":{}"+7 916 123-45-67"{}}}"#, "[".repeat(40), "]".repeat(40));
+    let faults: Vec<_> = (0..40).map(|n| format!(r#""k{n}":1e999"#)).collect();
+    let many = format!(r#"{{{},"properties":{}1{}}}"#, faults.join(","), "[".repeat(40), "]".repeat(40));
+    let unpaired = r#"{"properties":{"note":"\ud83d"}}"#;
+    for body in ["call +7 916 123-45-67", "[]", r#"{"chat_id":1} {"email":"a@b.ru"}"#, unpaired, &deep, &many] {
+        assert_eq!(published("analytics.review_left", body), None, "{body}");
+    }
 }
 
 fn phone() -> impl Strategy<Value = String> {

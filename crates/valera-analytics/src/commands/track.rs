@@ -1,8 +1,14 @@
 //! `track`: publishes one event, as the bot would.
 //!
-//! A flawed event is named and published all the same: its bytes must survive, and the dead letters keep them.
+//! Personal values become pseudonyms before the event leaves this process: the stream keeps it for a year. A flawed
+//! event is named and published all the same: it must survive, and the dead letters keep it.
+//!
+//! It does not publish what it cannot clean of personal values.
 
-use crate::{config::NatsArgs, output};
+use crate::{
+    config::{NatsArgs, PseudonymKeysArgs},
+    output,
+};
 use anyhow::{Context, bail};
 use chrono::{DateTime, SubsecRound, Utc};
 use clap::Args;
@@ -10,7 +16,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::BTreeMap;
 use uuid::Uuid;
-use valera_events::{Headers, Origin, Verdict, check, id, subject};
+use valera_events::{Headers, Origin, Verdict, check, id, privacy::pseudonymise_body, subject};
 use valera_pipeline::consume::Link;
 use valera_tracker::{Outgoing, Publisher};
 
@@ -30,6 +36,8 @@ pub struct Track {
     occurred_at: Option<DateTime<Utc>>,
     #[command(flatten)]
     nats: NatsArgs,
+    #[command(flatten)]
+    pseudonym_keys: PseudonymKeysArgs,
 }
 
 /// Numbers keep their spelling: through a float, 15000.50 would become 15000.5.
@@ -50,6 +58,7 @@ struct Body<'a> {
 
 impl Track {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let keys = self.pseudonym_keys.load()?;
         let now = Utc::now();
         let occurred_at = self.occurred_at.unwrap_or(now).trunc_subsecs(6);
         let event_id = id::mint(occurred_at, rand::random());
@@ -62,24 +71,27 @@ impl Track {
         };
         let body = serde_json::to_vec(&body)?;
         let subject = subject::of_event(&self.event).unwrap_or_else(|| subject::INVALID.to_owned());
-        let verdict = check(&subject, &Headers::default(), &body, now);
-        let flaws = match &verdict {
-            Verdict::Accepted(_) => Vec::new(),
-            Verdict::Rejected(rejection) => rejection.reasons.clone(),
+        let Some(cleaned) = pseudonymise_body(&subject, &body, &keys) else {
+            let why = flaws(&subject, &body, now).unwrap_or_default();
+            bail!("not published, because it cannot be cleaned of personal values: {why}");
         };
+        let flaws = flaws(&subject, &cleaned, now);
         let client = Link::new(&self.nats.nats_url, "valera-track").connect().await?;
         let message = Outgoing {
             subject: subject.clone(),
             msg_id: Some(event_id.to_string()),
             origin: Origin::Live,
-            body: body.clone().into(),
+            body: cleaned.into_owned().into(),
         };
         let receipt = Publisher::new(client).publish(message).await.context("publishing")?;
         output::print(&format!("{event_id} published to {subject} as sequence {}\n", receipt.sequence))?;
-        if flaws.is_empty() {
-            return Ok(());
-        }
-        let reasons: Vec<_> = flaws.iter().map(ToString::to_string).collect();
-        bail!("it will end in the dead letters: {}", reasons.join("; "))
+        flaws.map_or(Ok(()), |flaws| bail!("it will end in the dead letters: {flaws}"))
+    }
+}
+
+fn flaws(subject: &str, body: &[u8], now: DateTime<Utc>) -> Option<String> {
+    match check(subject, &Headers::default(), body, now) {
+        Verdict::Accepted(_) => None,
+        Verdict::Rejected(rejection) => Some(rejection.to_string()),
     }
 }

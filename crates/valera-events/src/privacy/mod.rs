@@ -5,6 +5,7 @@
 //!
 //! It does not touch keys, only values, nor numbers and texts that the catalogue marks plain.
 
+mod body;
 mod normalise;
 mod numbers;
 mod pseudonym;
@@ -16,6 +17,7 @@ use crate::catalogue::{self, EventSpec, PersonalKind, Sensitivity};
 use crate::json::{Members, Node};
 use crate::keys::PseudonymKeys;
 
+pub use body::pseudonymise_body;
 pub use pseudonym::is_pseudonym;
 pub use scrub::scrub;
 

@@ -1,0 +1,161 @@
+//! `import`: publishes a file of events, one JSON object a line, as an older system kept them.
+//!
+//! Importing a file twice changes nothing, as long as the keys are the same: a line without an id gets a `Nats-Msg-Id`
+//! from its own text. Personal values become pseudonyms before they leave this process. Flawed lines are named and
+//! published all the same, for the dead letters keep them until they are mended; only lines that could not be found
+//! again, or not be cleaned, stay in the file, and are named too.
+//!
+//! It does not decide what becomes of a line: `line` does.
+
+mod line;
+
+use crate::{
+    config::{ContentKeyArgs, NatsArgs, PseudonymKeysArgs},
+    output,
+};
+use anyhow::{Context, bail};
+use chrono::Utc;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use line::Line;
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    path::PathBuf,
+    time::Instant,
+};
+use valera_events::Keys;
+use valera_pipeline::consume::Link;
+use valera_tracker::{Outgoing, Publisher};
+
+/// How many lines are named one by one.
+const NAMED: u64 = 20;
+
+/// Publish a file of events, one JSON object a line
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The file; - is standard input
+    file: PathBuf,
+    /// Say what would be published, and publish nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    nats: NatsArgs,
+    #[command(flatten)]
+    content_key: ContentKeyArgs,
+    #[command(flatten)]
+    pseudonym_keys: PseudonymKeysArgs,
+}
+
+/// What became of the lines.
+#[derive(Default)]
+struct Count {
+    /// All lines read, empty ones too.
+    lines: u64,
+    events: u64,
+    flawed: u64,
+    left_out: u64,
+}
+
+impl Import {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let keys = Keys { content: self.content_key.load()?, pseudonym: self.pseudonym_keys.load()? };
+        let (reader, bytes) = self.open()?;
+        let progress = progress_bar(bytes);
+        let mut count = Count::default();
+        let mut failure = None;
+        let lines = BufReader::new(progress.wrap_read(reader)).split(b'\n');
+        let lines = lines.map_while(|line| line.map_err(|cause| failure = Some(cause)).ok());
+        let messages = lines.filter_map(|line| count.outgoing(&line, &keys));
+        let started = Instant::now();
+        let (published, known) = self.publish(messages).await?;
+        progress.finish_and_clear();
+        if let Some(cause) = failure {
+            return Err(cause)
+                .with_context(|| format!("reading {} after {} lines", self.file.display(), count.lines));
+        }
+        let rate = published as f64 / started.elapsed().as_secs_f64().max(0.001);
+        let Count { events, flawed, left_out, .. } = count;
+        output::print(&format!(
+            "{events} events, {flawed} flawed, {left_out} left out; \
+             {published} published ({known} of them known to the broker) at {rate:.0}/s\n"
+        ))?;
+        if flawed + left_out > 0 {
+            bail!(
+                "{flawed} flawed events end in the dead letters, where they can be mended and retried; {left_out} left \
+                 out can be mended in the file, which may then be imported again"
+            );
+        }
+        Ok(())
+    }
+
+    /// The file and its size in bytes; 0 where nobody knows it.
+    fn open(&self) -> anyhow::Result<(Box<dyn Read + Send>, u64)> {
+        if self.file.as_os_str() == "-" {
+            return Ok((Box::new(io::stdin()), 0));
+        }
+        let file = File::open(&self.file).with_context(|| format!("opening {}", self.file.display()))?;
+        let bytes = file.metadata()?.len();
+        Ok((Box::new(file), bytes))
+    }
+
+    /// How many were published, and how many of these the broker knew.
+    async fn publish(&self, messages: impl Iterator<Item = Outgoing>) -> anyhow::Result<(u64, u64)> {
+        let (mut published, mut known) = (0, 0);
+        if self.dry_run {
+            messages.for_each(drop);
+            return Ok((published, known));
+        }
+        let client = Link::new(&self.nats.nats_url, "valera-import").connect().await?;
+        let publisher = Publisher::new(client);
+        let result = publisher
+            .publish_all(messages, |receipt| {
+                published += 1;
+                known += u64::from(receipt.duplicate);
+            })
+            .await;
+        result.with_context(|| format!("after {published} events; importing the file again is safe"))?;
+        Ok((published, known))
+    }
+}
+
+impl Count {
+    /// The message of a line; `None` for an empty one and one that is left out.
+    fn outgoing(&mut self, line: &[u8], keys: &Keys) -> Option<Outgoing> {
+        self.lines += 1;
+        let line = line.trim_ascii();
+        if line.is_empty() {
+            return None;
+        }
+        self.events += 1;
+        match line::read(line, keys, Utc::now()) {
+            Line::Publish { message, flaws } => {
+                if let Some(flaws) = flaws {
+                    self.flawed += 1;
+                    self.name("flawed", &flaws.to_string());
+                }
+                Some(message)
+            }
+            Line::LeftOut(why) => {
+                self.left_out += 1;
+                self.name("left out", &why);
+                None
+            }
+        }
+    }
+
+    fn name(&self, what: &str, reasons: &str) {
+        if self.flawed + self.left_out <= NAMED {
+            tracing::warn!(line = self.lines, reasons, "{what}");
+        }
+    }
+}
+
+fn progress_bar(bytes: u64) -> ProgressBar {
+    if bytes == 0 {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(bytes).with_style(style)
+}
