@@ -16,11 +16,11 @@ pub(crate) use tools::{Said, nats_cli, program, python};
 
 use std::time::{Duration, Instant};
 
-/// Polls until the condition holds, for at most a minute.
+/// Polls until the condition holds. The ceiling is for what never comes, far above what a loaded machine needs.
 pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(180);
     while !condition().await {
-        assert!(Instant::now() < deadline, "not within a minute: {what}");
+        assert!(Instant::now() < deadline, "not within three minutes: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
