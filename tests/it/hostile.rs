@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Publishes with the bytes of subject and headers as they are.
-fn publish_raw(system: &System, subject: &[u8], headers: &[u8], body: &[u8]) {
+pub(crate) fn publish_raw(system: &System, subject: &[u8], headers: &[u8], body: &[u8]) {
     let address = system.local.nats.url().replace("nats://", "");
     let mut stream = TcpStream::connect(address).unwrap();
     let mut lines = BufReader::new(stream.try_clone().unwrap()).split(b'\n');

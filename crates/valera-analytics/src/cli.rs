@@ -27,6 +27,7 @@ enum Command {
     Latency(commands::latency::Latency),
     Status(commands::status::Status),
     Verify(commands::verify::Verify),
+    Replay(Box<commands::replay::Replay>),
     Completions(commands::completions::Completions),
 }
 
@@ -50,6 +51,7 @@ impl Cli {
                 Command::Latency(latency) => latency.run().await,
                 Command::Status(status) => status.run().await,
                 Command::Verify(verify) => verify.run().await,
+                Command::Replay(replay) => replay.run().await,
                 Command::Completions(completions) => completions.run(),
             }
         })

@@ -1,5 +1,6 @@
 //! What the tests stand on: a system of their own, services in it, and ways to publish, wait and count.
 
+mod contents;
 mod event;
 mod load;
 mod recount;
@@ -7,6 +8,7 @@ mod services;
 mod system;
 mod tools;
 
+pub(crate) use contents::contents;
 pub(crate) use event::{EventBuilder, event};
 pub(crate) use load::{Ledger, Load};
 pub(crate) use recount::assert_rollups_agree;

@@ -8,9 +8,12 @@
 mod link;
 mod pull;
 mod source;
+pub(crate) mod stored;
 mod unreadable;
 
 pub use link::Link;
+pub(crate) use pull::Pull;
+pub(crate) use source::{AHEAD, delivery};
 pub use source::{Limits, Source};
 
 use crate::{
@@ -227,7 +230,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const EXTEND_EVERY: Duration = Duration::from_secs(20);
 
 /// Sleeps for the next pause, or until shutdown.
-async fn pause(pauses: &mut impl Iterator<Item = Duration>, shutdown: &CancellationToken) {
+pub(crate) async fn pause(pauses: &mut impl Iterator<Item = Duration>, shutdown: &CancellationToken) {
     let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
     tokio::select! {
         () = shutdown.cancelled() => {}
@@ -236,7 +239,7 @@ async fn pause(pauses: &mut impl Iterator<Item = Duration>, shutdown: &Cancellat
 }
 
 /// 100 ms, doubling to five seconds, each with jitter.
-fn pauses() -> impl Iterator<Item = Duration> {
+pub(crate) fn pauses() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))
         .with_max_delay(LONGEST_PAUSE)

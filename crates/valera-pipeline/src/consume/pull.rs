@@ -24,7 +24,7 @@ const EXPIRES: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_secs(3);
 
 /// See the module.
-pub(super) struct Pull {
+pub(crate) struct Pull {
     client: Client,
     context: jetstream::Context,
     subscriber: Subscriber,
@@ -41,7 +41,7 @@ pub(super) struct Pull {
 
 impl Pull {
     /// Requests of up to `size` messages and `bytes` bytes each.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         client: &Client,
         consumer: &PullConsumer,
         size: usize,
@@ -69,7 +69,7 @@ impl Pull {
     ///
     /// # Errors
     /// When a request was refused or lost.
-    pub(super) async fn next(&mut self) -> anyhow::Result<jetstream::Message> {
+    pub(crate) async fn next(&mut self) -> anyhow::Result<jetstream::Message> {
         loop {
             if self.outstanding <= self.size / 2 {
                 self.ask().await?;
@@ -81,7 +81,7 @@ impl Pull {
     }
 
     /// What still comes of the requests made so far: complete once they have ended, within a second or so.
-    pub(super) async fn rest(mut self) -> Vec<jetstream::Message> {
+    pub(crate) async fn rest(mut self) -> Vec<jetstream::Message> {
         let mut messages = Vec::new();
         while self.outstanding > 0 {
             match self.receive().await {

@@ -17,7 +17,7 @@ use tracing::warn;
 
 /// A pull asks for this part of a batch; the next one is sent when half of it has come. What lies ready in memory is
 /// then a part of a batch as well, and JetStream has fewer unacknowledged messages to keep account of.
-const AHEAD: usize = 4;
+pub(crate) const AHEAD: usize = 4;
 
 /// What a batch may hold, and how long it may wait.
 #[derive(Debug, Clone, Copy)]
@@ -252,7 +252,8 @@ impl Collected {
     }
 }
 
-fn delivery(message: &jetstream::Message) -> anyhow::Result<Delivery> {
+/// A message as handlers see it.
+pub(crate) fn delivery(message: &jetstream::Message) -> anyhow::Result<Delivery> {
     let info = message.info().map_err(|cause| anyhow!(cause)).context("reading a message's reply subject")?;
     let headers = message.headers.iter().flat_map(async_nats::HeaderMap::iter);
     let headers = headers.flat_map(|(name, values)| values.iter().map(move |value| (name, value)));

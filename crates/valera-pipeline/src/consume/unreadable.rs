@@ -6,16 +6,13 @@
 //! U+FFFD for what is none; and take the way of every other message, to be stored or refused with their bytes. What
 //! acks one was lost with the connection, and is spelled anew. It does not fetch what the library can read.
 
-use super::source::Pulled;
-use crate::{handler::Delivery, topology};
-use anyhow::{Context, bail};
-use async_nats::{
-    Client, Subject,
-    jetstream::{self, ErrorCode, response::Response, stream::RawMessage},
+use super::{
+    source::Pulled,
+    stored::{self, Stored},
 };
-use data_encoding::BASE64;
+use crate::topology;
+use async_nats::{Client, Subject, jetstream};
 use futures::{StreamExt, TryStreamExt, stream};
-use serde::Deserialize;
 use serde_json::json;
 use tracing::warn;
 
@@ -23,20 +20,6 @@ use tracing::warn;
 const AT_ONCE: usize = 64;
 /// How far above the lowest unacked message is searched; what lies beyond comes within reach when that is acked.
 const FARTHEST: u64 = 200_000;
-
-#[derive(Deserialize)]
-struct Found {
-    message: RawMessage,
-}
-
-/// A message as it was published.
-struct Published {
-    subject: String,
-    sequence: u64,
-    headers: Vec<u8>,
-    body: Vec<u8>,
-    received_at: chrono::DateTime<chrono::Utc>,
-}
 
 /// Fetches the unreadable messages that a consumer has in flight; `None` where there is none.
 ///
@@ -48,10 +31,10 @@ pub(super) async fn fetch(client: &Client, stream: &str, consumer: &str) -> anyh
     let info = bound.cached_info();
     let lowest = info.ack_floor.stream_sequence + 1;
     let highest = info.delivered.stream_sequence.min(lowest + FARTHEST);
-    let unreadable: Vec<Published> = stream::iter(lowest..=highest)
-        .map(|sequence| get(&context, stream, sequence))
+    let unreadable: Vec<Stored> = stream::iter(lowest..=highest)
+        .map(|sequence| stored::get(&context, stream, json!({"seq": sequence})))
         .buffered(AT_ONCE)
-        .try_filter_map(|message| async { Ok(message.filter(|message| !message.is_readable())) })
+        .try_filter_map(|message| async { Ok(message.filter(|message| !is_readable(message))) })
         .try_collect()
         .await?;
     if unreadable.is_empty() {
@@ -65,52 +48,18 @@ pub(super) async fn fetch(client: &Client, stream: &str, consumer: &str) -> anyh
     Ok(Some(Pulled { deliveries, receipts, client: client.clone() }))
 }
 
-/// A message of the stream; `None` when it was deleted.
-async fn get(context: &jetstream::Context, stream: &str, sequence: u64) -> anyhow::Result<Option<Published>> {
-    let answer = context.request(format!("STREAM.MSG.GET.{stream}"), &json!({"seq": sequence})).await;
-    let message = match answer.with_context(|| format!("getting message {sequence}"))? {
-        Response::Ok(Found { message }) => message,
-        Response::Err { error } if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => return Ok(None),
-        Response::Err { error } => bail!("getting message {sequence}: {error}"),
+/// Whether the library reads it for certain. A false "no" only has a message handed in twice.
+fn is_readable(message: &Stored) -> bool {
+    let Ok(headers) = str::from_utf8(&message.headers) else { return false };
+    let is_header = |line: &str| {
+        let name = line.split_once(':').map_or("", |(name, _)| name);
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic())
     };
-    let decode = |text: &str| BASE64.decode(text.as_bytes()).with_context(|| format!("decoding message {sequence}"));
-    Ok(Some(Published {
-        headers: decode(message.headers.as_deref().unwrap_or_default())?,
-        body: decode(&message.payload)?,
-        subject: message.subject,
-        sequence,
-        received_at: message.time,
-    }))
-}
-
-impl Published {
-    /// Whether the library reads it for certain. A false "no" only has a message handed in twice.
-    fn is_readable(&self) -> bool {
-        let Ok(headers) = str::from_utf8(&self.headers) else { return false };
-        let is_header = |line: &str| {
-            let name = line.split_once(':').map_or("", |(name, _)| name);
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic())
-        };
-        let mut lines = headers.lines();
-        let is_versioned = lines.next().is_none_or(|version| version == "NATS/1.0");
-        is_versioned
-            && lines.all(|line| line.is_empty() || is_header(line))
-            && !self.subject.contains(char::REPLACEMENT_CHARACTER)
-    }
-
-    fn delivery(self, stream: &str) -> Delivery {
-        let headers = String::from_utf8_lossy(&self.headers);
-        let lines = headers.lines().skip(1).filter(|line| !line.is_empty());
-        let headers = lines.map(|line| line.split_once(':').unwrap_or((line, "")));
-        Delivery {
-            stream: stream.to_owned(),
-            sequence: self.sequence,
-            received_at: self.received_at,
-            subject: self.subject,
-            headers: headers.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect(),
-            body: self.body.into(),
-        }
-    }
+    let mut lines = headers.lines();
+    let is_versioned = lines.next().is_none_or(|version| version == "NATS/1.0");
+    is_versioned
+        && lines.all(|line| line.is_empty() || is_header(line))
+        && !message.subject.contains(char::REPLACEMENT_CHARACTER)
 }
 
 /// The subject that acks a message. The server goes by the stream's sequence; the other figures (deliveries, the
@@ -123,8 +72,8 @@ fn receipt(stream: &str, consumer: &str, sequence: u64) -> Subject {
 mod tests {
     use super::*;
 
-    fn published(subject: &str, headers: &[u8]) -> Published {
-        Published {
+    fn published(subject: &str, headers: &[u8]) -> Stored {
+        Stored {
             subject: subject.to_owned(),
             sequence: 7,
             headers: headers.to_vec(),
@@ -136,14 +85,14 @@ mod tests {
     #[test]
     fn what_the_library_reads_is_left_to_it() {
         for headers in [&b""[..], b"NATS/1.0\r\n\r\n", b"NATS/1.0\r\nNats-Msg-Id: a b\r\nX-Name:\r\n\r\n"] {
-            assert!(published("analytics.a", headers).is_readable(), "{headers:?}");
+            assert!(is_readable(&published("analytics.a", headers)), "{headers:?}");
         }
         for headers in
             [&b"NATS/1.0\r\nno colon\r\n\r\n"[..], b"HTTP/1.1\r\nA: b\r\n\r\n", b"NATS/1.0\r\nA: \xff\r\n\r\n"]
         {
-            assert!(!published("analytics.a", headers).is_readable(), "{headers:?}");
+            assert!(!is_readable(&published("analytics.a", headers)), "{headers:?}");
         }
-        assert!(!published("analytics.\u{fffd}", b"").is_readable());
+        assert!(!is_readable(&published("analytics.\u{fffd}", b"")));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod migrate;
 mod nodelay;
 pub mod partitions;
 pub mod raw;
+pub mod replays;
 pub mod reports;
 pub mod settings;
 pub mod writer;

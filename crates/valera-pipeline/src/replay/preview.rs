@@ -1,0 +1,143 @@
+//! A dry run: what a replay would do, by event and day, without doing it.
+//!
+//! It is a handler like the others, so it reads the same messages by the same way and judges by the same contract,
+//! identity and horizon; only it asks the tables instead of writing them. It writes nothing but a temporary table.
+
+use crate::{
+    handler::{Delivery, Handler, Ours, Outcome},
+    identity::{Identified, Identities},
+    service::Service,
+    store::{Calendar, Settings, Writer, inbox, raw, replays},
+};
+use chrono::NaiveDate;
+use serde::Serialize;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+use uuid::Uuid;
+use valera_events::{Keys, Verdict, id, subject};
+
+/// What would become of the messages of one event and local day.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PreviewRow {
+    /// Local day of `occurred_at`; of the receipt where that is not known.
+    pub day: NaiveDate,
+    /// Empty where the subject names none.
+    pub event_name: String,
+    pub messages: u64,
+    /// Would be stored, or folded.
+    pub new: u64,
+    pub duplicate: u64,
+    pub conflicting: u64,
+    pub rejected: u64,
+    pub expired: u64,
+}
+
+/// By day and event.
+pub(super) type Tally = Arc<Mutex<BTreeMap<(NaiveDate, String), PreviewRow>>>;
+
+/// The handler of a dry run.
+pub(super) struct Preview {
+    writer: Writer,
+    table: &'static str,
+    horizon: i64,
+    calendar: Arc<Calendar>,
+    keys: Arc<Keys>,
+    tally: Tally,
+}
+
+/// Messages with what they would be counted under.
+pub(super) struct Judged {
+    labels: Vec<(NaiveDate, String)>,
+    events: Identities<()>,
+    outcomes: Vec<Outcome>,
+}
+
+impl Preview {
+    pub(super) async fn of(
+        service: Service,
+        database_url: &str,
+        calendar: Arc<Calendar>,
+        keys: Arc<Keys>,
+    ) -> anyhow::Result<Self> {
+        let mut writer = Writer::new(database_url, "valera replay, dry run", replays::PREVIEW_SESSION)?;
+        let settings = Settings::load(writer.connection().await?).await?;
+        let table = match service {
+            Service::Persister => raw::TABLE,
+            Service::Rollups => inbox::TABLE,
+        };
+        let horizon = settings.horizon.timestamp_millis();
+        Ok(Self { writer, table, horizon, calendar, keys, tally: Tally::default() })
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        self.tally.clone()
+    }
+
+    async fn judge(&mut self, batch: &Judged) -> anyhow::Result<Vec<Outcome>> {
+        let connection = self.writer.connection().await?;
+        let first = &batch.events.first;
+        let ids: Vec<Uuid> = first.iter().map(|event| event.event_id).collect();
+        let known = replays::known(connection, self.table, &ids).await?;
+        let expired = first.iter().enumerate().filter(|(_, event)| id::millis(event.event_id) < self.horizon);
+        let expired: HashMap<usize, Outcome> = expired.map(|(at, _)| (at, Outcome::Expired)).collect();
+        let contents: Vec<Vec<u8>> = first.iter().map(|event| event.content_hash.to_vec()).collect();
+        replays::remember(connection, &ids, &contents).await?;
+        let mut outcomes = batch.outcomes.clone();
+        batch.events.judge(&known, &expired, &mut outcomes);
+        Ok(outcomes)
+    }
+}
+
+impl Handler for Preview {
+    type Batch = Judged;
+
+    fn decoder(&self) -> impl Fn(Vec<Delivery>) -> Judged + Send + Sync + 'static {
+        let (keys, calendar) = (self.keys.clone(), self.calendar.clone());
+        move |deliveries| {
+            let mut outcomes = vec![Outcome::Rejected; deliveries.len()];
+            let mut labels = Vec::with_capacity(deliveries.len());
+            let mut accepted = Vec::with_capacity(deliveries.len());
+            for (position, delivery) in deliveries.iter().enumerate() {
+                let at = match delivery.check() {
+                    Verdict::Accepted(event) => {
+                        outcomes[position] = Outcome::Later;
+                        let at = event.occurred_at;
+                        accepted.push(Identified::of(position, delivery, event, &keys));
+                        at
+                    }
+                    Verdict::Rejected(rejection) => rejection.occurred_at.unwrap_or(delivery.received_at),
+                };
+                let name = subject::event_name(&delivery.subject).unwrap_or_default();
+                labels.push((calendar.day(at).day, name.to_owned()));
+            }
+            Judged { labels, events: Identities::of(accepted).map(|_| ()), outcomes }
+        }
+    }
+
+    async fn handle(&mut self, batch: &Judged) -> Result<Vec<Outcome>, Ours> {
+        let outcomes = match self.judge(batch).await {
+            Ok(outcomes) => outcomes,
+            Err(cause) => {
+                self.writer.forget();
+                return Err(cause.into());
+            }
+        };
+        let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        for (label, outcome) in batch.labels.iter().zip(&outcomes) {
+            let row = tally.entry(label.clone()).or_default();
+            (row.day, row.event_name) = label.clone();
+            row.messages += 1;
+            match outcome {
+                Outcome::Stored => row.new += 1,
+                Outcome::Duplicate => row.duplicate += 1,
+                Outcome::Conflicting => row.conflicting += 1,
+                Outcome::Rejected => row.rejected += 1,
+                Outcome::Expired => row.expired += 1,
+                Outcome::Erased | Outcome::Later => {}
+            }
+        }
+        Ok(outcomes)
+    }
+}

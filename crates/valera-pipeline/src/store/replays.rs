@@ -1,0 +1,239 @@
+//! The rows of replays, and the lock that lets only one be at work.
+//!
+//! There is one consumer `replay`, so two at once would take each other's messages. The lock belongs to the session
+//! that writes the row: a killed replay's is free at once, and every step asks for it anew, since a session may break.
+//! It does not know what a replay does.
+
+use crate::handler::Outcome;
+use anyhow::{Context, bail};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::{AssertSqlSafe, FromRow, PgConnection};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// To be run once a connection of a dry run: the ids it has come by, which would be known the second time.
+pub const PREVIEW_SESSION: &str =
+    "CREATE TEMPORARY TABLE previewed (event_id uuid PRIMARY KEY, content_hash bytea NOT NULL)";
+
+/// A replay.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
+pub struct ReplayRow {
+    pub name: String,
+    /// Whose handler gets the messages.
+    pub consumer: String,
+    pub subject: String,
+    /// As the operator gave it.
+    pub asked_from: String,
+    pub asked_to: String,
+    /// Stream sequences, both included.
+    pub first_seq: i64,
+    pub last_seq: i64,
+    /// Everything up to this sequence is durable.
+    pub position: i64,
+    pub status: String,
+    /// Whether some process is at it now.
+    pub at_work: bool,
+    pub stored: i64,
+    pub duplicate: i64,
+    pub conflicting: i64,
+    pub rejected: i64,
+    pub expired: i64,
+    pub erased: i64,
+    pub updated_at: DateTime<Utc>,
+}
+
+impl ReplayRow {
+    /// Whether there is something left to do.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.status.as_str(), "running" | "paused")
+    }
+}
+
+macro_rules! lock {
+    () => {
+        "pg_try_advisory_lock(20261, 2)"
+    };
+}
+
+macro_rules! columns {
+    () => {
+        "name, consumer, subject, asked_from, asked_to, first_seq, last_seq, position, status, EXISTS (
+            SELECT
+            FROM pg_locks l
+            WHERE l.locktype = 'advisory'
+                AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                AND l.classid = 20261
+                AND l.objid = 2
+                AND l.granted
+                AND l.pid = replays.backend_pid
+        ) AS at_work, stored, duplicate, conflicting, rejected, expired, erased, updated_at"
+    };
+}
+
+/// Every replay, the latest first.
+///
+/// # Errors
+/// When Postgres does not answer.
+pub async fn all(connection: &mut PgConnection) -> anyhow::Result<Vec<ReplayRow>> {
+    sqlx::query_as(concat!("SELECT ", columns!(), " FROM replays ORDER BY started_at DESC, name"))
+        .fetch_all(connection)
+        .await
+        .context("reading the replays")
+}
+
+/// The replay of that name.
+///
+/// # Errors
+/// When Postgres does not answer.
+pub async fn find(connection: &mut PgConnection, name: &str) -> anyhow::Result<Option<ReplayRow>> {
+    sqlx::query_as(concat!("SELECT ", columns!(), " FROM replays WHERE name = $1"))
+        .bind(name)
+        .fetch_optional(connection)
+        .await
+        .with_context(|| format!("reading the replay {name}"))
+}
+
+/// Takes the lock for this session; it may be taken again.
+///
+/// # Errors
+/// When another session has it, which is named if it can be, or Postgres does not answer.
+pub async fn lock(connection: &mut PgConnection) -> anyhow::Result<()> {
+    let locked: bool = sqlx::query_scalar(concat!("SELECT ", lock!())).fetch_one(&mut *connection).await?;
+    if locked {
+        return Ok(());
+    }
+    match all(connection).await?.into_iter().find(|replay| replay.at_work) {
+        Some(other) => bail!(
+            "the replay {name} is at work, at {} of {}; there is one consumer for all replays: wait for it, or stop it \
+             with `valera-analytics replay pause {name}`",
+            other.position,
+            other.last_seq,
+            name = other.name
+        ),
+        None => bail!("another replay is at work, a dry run; there is one consumer for all replays: wait for it"),
+    }
+}
+
+/// Writes a new replay; one of the same name that has come to its end gives way.
+///
+/// # Errors
+/// When Postgres refuses.
+pub async fn begin(connection: &mut PgConnection, replay: &ReplayRow) -> anyhow::Result<()> {
+    let mut transaction = sqlx::Connection::begin(connection).await?;
+    sqlx::query("DELETE FROM replays WHERE name = $1").bind(&replay.name).execute(&mut *transaction).await?;
+    sqlx::query(
+        "INSERT INTO replays
+            (name, consumer, subject, asked_from, asked_to, first_seq, last_seq, position, backend_pid)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, pg_backend_pid())",
+    )
+    .bind(&replay.name)
+    .bind(&replay.consumer)
+    .bind(&replay.subject)
+    .bind(&replay.asked_from)
+    .bind(&replay.asked_to)
+    .bind(replay.first_seq)
+    .bind(replay.last_seq)
+    .bind(replay.position)
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await.with_context(|| format!("writing the replay {}", replay.name))
+}
+
+/// Moves the position and adds the outcomes, in the order of [`Outcome::ALL`]; returns the status, which an operator
+/// may have changed. `None` when the lock is another session's by now.
+///
+/// # Errors
+/// When Postgres does not answer.
+pub async fn advance(
+    connection: &mut PgConnection,
+    name: &str,
+    position: u64,
+    ended: &[u64; Outcome::ALL.len()],
+) -> anyhow::Result<Option<String>> {
+    let count = |outcome: Outcome| i64::try_from(ended[outcome as usize]).unwrap_or(i64::MAX);
+    sqlx::query_scalar(concat!(
+        "UPDATE replays
+         SET position = greatest(position, $2),
+            stored = stored + $3,
+            duplicate = duplicate + $4,
+            conflicting = conflicting + $5,
+            rejected = rejected + $6,
+            expired = expired + $7,
+            erased = erased + $8,
+            backend_pid = pg_backend_pid(),
+            updated_at = now()
+         WHERE name = $1
+            AND ",
+        lock!(),
+        " RETURNING status"
+    ))
+    .bind(name)
+    .bind(i64::try_from(position).unwrap_or(i64::MAX))
+    .bind(count(Outcome::Stored))
+    .bind(count(Outcome::Duplicate))
+    .bind(count(Outcome::Conflicting))
+    .bind(count(Outcome::Rejected))
+    .bind(count(Outcome::Expired))
+    .bind(count(Outcome::Erased))
+    .fetch_optional(connection)
+    .await
+    .with_context(|| format!("writing how far the replay {name} is"))
+}
+
+/// Gives an open replay another status; `false` when there is no open one of that name.
+///
+/// # Errors
+/// When Postgres does not answer.
+pub async fn set_status(connection: &mut PgConnection, name: &str, status: &str) -> anyhow::Result<bool> {
+    let changed = sqlx::query(
+        "UPDATE replays SET status = $2, updated_at = now() WHERE name = $1 AND status IN ('running', 'paused')",
+    )
+    .bind(name)
+    .bind(status)
+    .execute(connection)
+    .await
+    .with_context(|| format!("changing the replay {name}"))?;
+    Ok(changed.rows_affected() > 0)
+}
+
+/// Which of these ids `table` holds, or a dry run has come by in this session, and with what content.
+///
+/// # Errors
+/// When Postgres does not answer.
+pub async fn known(
+    connection: &mut PgConnection,
+    table: &'static str,
+    ids: &[Uuid],
+) -> anyhow::Result<HashMap<Uuid, Vec<u8>>> {
+    let query = format!(
+        "SELECT event_id, content_hash
+         FROM unnest($1::uuid[]) AS asked (event_id)
+         JOIN previewed USING (event_id)
+         UNION ALL
+         SELECT event_id, content_hash
+         FROM unnest($1::uuid[]) AS asked (event_id)
+         JOIN {table} USING (event_id)"
+    );
+    let known: Vec<(Uuid, Vec<u8>)> = sqlx::query_as(AssertSqlSafe(query))
+        .bind(ids)
+        .fetch_all(connection)
+        .await
+        .context("asking which events are known")?;
+    Ok(known.into_iter().collect())
+}
+
+/// Remembers what a dry run has come by.
+///
+/// # Errors
+/// When Postgres refuses.
+pub async fn remember(connection: &mut PgConnection, ids: &[Uuid], contents: &[Vec<u8>]) -> anyhow::Result<()> {
+    sqlx::query("INSERT INTO previewed SELECT * FROM unnest($1::uuid[], $2::bytea[]) ON CONFLICT DO NOTHING")
+        .bind(ids)
+        .bind(contents)
+        .execute(connection)
+        .await
+        .context("remembering what a dry run has come by")?;
+    Ok(())
+}

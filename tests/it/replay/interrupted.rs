@@ -1,0 +1,122 @@
+//! A replay that is killed, paused, cancelled, or not alone.
+
+use super::{all_into, empty_the_rollups};
+use crate::support::{Ledger, Load, System, eventually};
+use std::time::Duration;
+use valera_pipeline::{replay::Replay, service::Service};
+
+async fn position(system: &System) -> i64 {
+    system.count("SELECT coalesce(max(position), 0) FROM replays").await
+}
+
+/// Everything that was published is in the stream and nothing of it in the store.
+async fn system_that_lost_its_store(events: usize) -> (System, Ledger) {
+    let system = System::start().await;
+    let ledger = Load::start(&system, 4_000, events).await.stop().await;
+    system.settle().await;
+    sqlx::raw_sql("TRUNCATE analytics_events").execute(&mut system.postgres().await).await.unwrap();
+    empty_the_rollups(&system).await;
+    (system, ledger)
+}
+
+/// Kills replays into one service until so many have died, each after it got on, and lets the last one end.
+async fn survive(system: &System, into: Service, kills: u32, rate: u32) {
+    let rate = rate.to_string();
+    let begin = ["replay", "--into", into.name(), "--name", "backfill", "--rate", &rate];
+    for _ in 0..kills {
+        let before = position(system).await;
+        // The same command goes on with what it finds open, as a job that is started again does.
+        let mut process = system.start_program(&begin);
+        eventually("the replay gets on", async || position(system).await > before || process.has_ended().is_some())
+            .await;
+        tokio::time::sleep(Duration::from_millis(rand::random_range(0..300))).await;
+        process.kill();
+        assert!(position(system).await >= before, "a replay went back");
+    }
+    let rows: Vec<(String, i64)> = system.rows("SELECT status, stored FROM replays").await;
+    let [(status, stored)] = rows.as_slice() else { panic!("{rows:?}") };
+    assert!(status == "running" && *stored > 0, "nothing was left to resume: {rows:?}");
+    let list = system.says(&["replay", "list"]).well();
+    assert!(list.contains("interrupted"), "{list}");
+    let said = system.says(&["replay", "resume", "backfill"]).well();
+    assert!(said.contains("done at 100.00 %"), "{said}");
+}
+
+async fn killed(kills: u32, events: usize, rate: u32) {
+    let (system, ledger) = system_that_lost_its_store(events).await;
+    for into in Service::ALL {
+        survive(&system, into, kills, rate).await;
+        // Each kill costs at most the batch in hand and the one that was not written down yet.
+        let handed_in = "SELECT (stored + duplicate)::bigint FROM replays";
+        let twice = system.count(handed_in).await - i64::try_from(system.last_sequence().await).unwrap();
+        assert!(twice <= i64::from(kills * rate.div_ceil(4)), "{twice} messages were handed in again");
+        sqlx::raw_sql("DELETE FROM replays").execute(&mut system.postgres().await).await.unwrap();
+    }
+    ledger.assert_exact(&system).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_replay_goes_on_where_it_committed_and_ends_exact() {
+    killed(5, 3_000, 1_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: run by make proof"]
+async fn survival_of_a_replay_killed_fifty_times() {
+    killed(50, 100_000, 4_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_replay_is_refused_with_the_name_of_the_first() {
+    let (system, ledger) = system_that_lost_its_store(2_000).await;
+    let mut first = system.start_program(&["replay", "--into", "persister", "--name", "first", "--rate", "400"]);
+    eventually("the first is at work", async || position(&system).await > 0).await;
+    for second in [&["--into", "rollups"][..], &["--into", "persister", "--dry-run"]] {
+        system.says(&[&["replay"], second].concat()).complaining(1, &["first is at work", "replay pause first"]);
+    }
+    let list = system.says(&["replay", "list"]).well();
+    assert!(list.contains("running"), "{list}");
+
+    // A pause is heeded, keeps its place, and makes room.
+    system.says(&["replay", "pause", "first"]).well();
+    assert!(first.ended("the first replay pauses").await.success());
+    let place = position(&system).await;
+    system.says(&["replay", "--into", "rollups", "--name", "second"]).well();
+    assert_eq!(system.count("SELECT position FROM replays WHERE name = 'first' AND status = 'paused'").await, place);
+    system.says(&["replay", "resume", "first"]).well();
+    ledger.assert_exact(&system).await;
+    system.says(&["replay", "resume", "first"]).complaining(1, &["first is done"]);
+    system.says(&["replay", "resume", "third"]).complaining(1, &["no replay third"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_replay_keeps_what_it_stored_and_is_not_resumed() {
+    let (system, ledger) = system_that_lost_its_store(2_000).await;
+    let mut process = system.start_program(&["replay", "--into", "persister", "--name", "one", "--rate", "400"]);
+    eventually("it is at work", async || position(&system).await > 0).await;
+    // Under the same name nothing else can be begun.
+    system.says(&["replay", "--into", "rollups", "--name", "one"]).complaining(1, &["one is at work"]);
+    system.says(&["replay", "cancel", "one"]).well();
+    assert!(process.ended("the cancelled replay ends").await.success());
+    assert!(system.count("SELECT count(*) FROM analytics_events").await > 0);
+    system.says(&["replay", "resume", "one"]).complaining(1, &["one is cancelled"]);
+    system.says(&["replay", "cancel", "one"]).complaining(1, &["no open replay one"]);
+
+    // The name is free again.
+    system.says(&["replay", "--into", "persister", "--name", "one"]).well();
+    system.says(&["replay", "--into", "rollups", "--name", "one"]).well();
+    ledger.assert_exact(&system).await;
+    let consumers = system.jetstream().await.get_stream("ANALYTICS").await.unwrap().consumer_info("replay").await;
+    assert!(consumers.is_err(), "the consumer stayed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_replay_is_not_begun_anew_with_another_part() {
+    let (system, _) = system_that_lost_its_store(500).await;
+    let request = valera_pipeline::replay::Request { name: Some("part".to_owned()), ..all_into(Service::Persister) };
+    drop(Replay::begin(system.environment(), &request).await.unwrap());
+    system
+        .says(&["replay", "--into", "persister", "--name", "part", "--from", "7"])
+        .complaining(1, &["part is open", "replay resume part", "replay cancel part"]);
+    system.says(&["replay", "--into", "persister", "--name", "part"]).well();
+}
