@@ -17,6 +17,7 @@ mod foreign;
 mod golden;
 mod hostile;
 mod path;
+mod rebuild;
 mod replay;
 mod seed_sql;
 mod support;

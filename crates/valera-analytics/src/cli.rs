@@ -27,6 +27,7 @@ enum Command {
     Latency(commands::latency::Latency),
     Status(commands::status::Status),
     Verify(commands::verify::Verify),
+    Rebuild(commands::rebuild::Rebuild),
     Replay(Box<commands::replay::Replay>),
     Completions(commands::completions::Completions),
 }
@@ -51,6 +52,7 @@ impl Cli {
                 Command::Latency(latency) => latency.run().await,
                 Command::Status(status) => status.run().await,
                 Command::Verify(verify) => verify.run().await,
+                Command::Rebuild(rebuild) => rebuild.run().await,
                 Command::Replay(replay) => replay.run().await,
                 Command::Completions(completions) => completions.run(),
             }

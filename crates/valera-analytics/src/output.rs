@@ -47,6 +47,20 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Asks at the terminal, and takes nothing but yes for a yes; `None` where nobody can answer.
+///
+/// # Errors
+/// When the terminal cannot be read or written.
+pub fn ask(question: &str) -> anyhow::Result<Option<bool>> {
+    if !io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    write!(io::stderr(), "{question} [y/N] ")?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(Some(matches!(answer.trim(), "y" | "yes")))
+}
+
 /// Says why the program failed: the cause first, then what led to it.
 pub fn complain(cause: &anyhow::Error) {
     // There is nowhere left to report a failure of standard error.

@@ -3,7 +3,7 @@
 //! An event borrows the message it was read from: a consumer judges tens of thousands a second, and most of their
 //! text goes into the table as it came.
 //!
-//! It does not come into being but by `check`, in the product.
+//! It does not come into being but by `check`, in the product, or from the row that an accepted one became.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,11 +11,11 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::catalogue::{EventSpec, PropertyKind};
+use crate::catalogue::{self, EventSpec, PropertyKind};
 use crate::headers::Origin;
 use crate::json::{self, Members, Node};
 use crate::keys::{ContentHash, ContentKey, PseudonymKeys};
-use crate::reason::Reason;
+use crate::reason::{Reason, Reasons};
 use crate::{content, id, privacy};
 
 /// Where and when JetStream received the message: what a derived id hangs on when the message names no id of its own.
@@ -55,6 +55,29 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
+    /// An event as the raw table holds it: accepted once, under whatever catalogue, so it is not judged again. It has no id
+    /// in it, and its session is the row's. `properties` is JSON text; `None` when that is no object.
+    pub fn recorded(
+        name: &'a str,
+        chat_id: i64,
+        occurred_at: DateTime<Utc>,
+        platform: &'a str,
+        properties: &'a str,
+    ) -> Option<Self> {
+        Some(Self {
+            sent_id: None,
+            name,
+            spec: catalogue::find(name),
+            chat_id,
+            occurred_at,
+            session_id: None,
+            platform: platform.into(),
+            properties: json::read_object(properties.as_bytes(), &mut Reasons::default())?,
+            msg_id: None,
+            origin: Origin::Live,
+        })
+    }
+
     /// The id in the body, else one derived from the time and `Nats-Msg-Id` or the arrival.
     pub fn event_id(&self, arrival: &Arrival<'_>) -> Uuid {
         self.sent_id.unwrap_or_else(|| id::derive(self.occurred_at, self.msg_id, arrival))

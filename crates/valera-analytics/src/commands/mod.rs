@@ -6,6 +6,7 @@ pub mod funnel;
 pub mod import;
 pub mod latency;
 pub mod migrate;
+pub mod rebuild;
 pub mod replay;
 pub mod run;
 pub mod status;

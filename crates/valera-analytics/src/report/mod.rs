@@ -8,6 +8,7 @@
 mod funnel;
 mod latency;
 mod letters;
+mod rebuild;
 mod replays;
 mod status;
 mod table;
@@ -18,6 +19,7 @@ use serde::Serialize;
 pub use funnel::{FunnelDay, funnel};
 pub use latency::{LatencyRow, latency};
 pub use letters::{LetterGroup, letters};
+pub use rebuild::differences;
 pub use replays::{preview, replayed, replays};
 pub use status::{ConsumerStatus, status};
 pub use verdict::verdict;

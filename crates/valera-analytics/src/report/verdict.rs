@@ -10,7 +10,7 @@ use valera_pipeline::verify::{BucketDifference, Verdict};
 const COLUMNS: &[Column] = &[Column::Name("Rollup"), Column::Number("Buckets"), Column::Number("Differing")];
 
 /// At most so many ids and buckets are shown, per kind.
-const SHOWN: usize = 10;
+pub(super) const SHOWN: usize = 10;
 
 /// The rollups as a table, then what differs, then one sentence.
 #[must_use]
@@ -21,7 +21,7 @@ pub fn verdict(verdict: &Verdict, style: Style) -> String {
     let mut out = table::table(COLUMNS, rows.collect(), None, style);
     for rollup in &verdict.rollups {
         for difference in rollup.differences.iter().take(SHOWN) {
-            out.push_str(&bucket(rollup.name, difference));
+            out.push_str(&bucket(rollup.name, difference, "recounted"));
         }
     }
     for (ids, what) in [
@@ -37,10 +37,11 @@ pub fn verdict(verdict: &Verdict, style: Style) -> String {
     out
 }
 
-fn bucket(rollup: &str, difference: &BucketDifference) -> String {
+/// A bucket that differs, and how; `other` is what it was held against.
+pub(super) fn bucket(rollup: &str, difference: &BucketDifference, other: &str) -> String {
     let BucketDifference { key, kept, recounted } = difference;
     let key: Vec<_> = key.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    format!("{rollup} {}: kept {kept}, recounted {recounted}\n", key.join(" "))
+    format!("{rollup} {}: kept {kept}, {other} {recounted}\n", key.join(" "))
 }
 
 fn named(ids: &[Uuid], what: &str) -> String {

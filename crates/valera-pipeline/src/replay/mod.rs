@@ -10,6 +10,7 @@ mod reader;
 mod request;
 mod steps;
 
+pub(crate) use courtesy::Courtesy;
 pub use preview::PreviewRow;
 pub use request::Bound;
 pub use steps::Progress;

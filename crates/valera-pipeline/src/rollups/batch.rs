@@ -7,13 +7,14 @@ use super::fact::{Dimensions, Fact, Step};
 use crate::{
     handler::{Delivery, Outcome},
     identity::{Identified, Identities},
-    store::{Calendar, copy::Rows, inbox},
+    store::{Calendar, copy::Rows, inbox, raw::RawRow},
 };
+use anyhow::Context;
 use bigdecimal::{BigDecimal, Zero};
 use chrono::{DateTime, NaiveDate, Utc};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
-use valera_events::{Keys, Verdict};
+use valera_events::{Event, Keys, Verdict};
 
 /// See the module.
 pub struct Batch {
@@ -24,7 +25,7 @@ pub struct Batch {
 }
 
 /// Finished buffers of what is to be folded.
-pub(super) struct Grouped {
+pub(crate) struct Grouped {
     /// The ids taken in.
     pub(super) inbox: Vec<u8>,
     /// One row a set of dimensions.
@@ -37,6 +38,15 @@ pub(super) struct Grouped {
 impl Grouped {
     pub(super) fn is_empty(&self) -> bool {
         self.events == 0
+    }
+
+    /// Stored events, of distinct ids and in their order, as a batch of them would be grouped.
+    ///
+    /// # Errors
+    /// When a row is not what the persister writes.
+    pub(crate) fn of_stored(rows: &[RawRow], calendar: &Calendar) -> anyhow::Result<Self> {
+        let facts: anyhow::Result<Vec<_>> = rows.iter().map(|row| stored(row, calendar)).collect();
+        Ok(group(facts?.iter()))
     }
 }
 
@@ -72,6 +82,20 @@ impl Batch {
     pub(super) fn group_without(&self, left_out: &HashSet<Uuid>) -> Grouped {
         group(self.events.first.iter().filter(|event| !left_out.contains(&event.event_id)))
     }
+}
+
+fn stored(row: &RawRow, calendar: &Calendar) -> anyhow::Result<Identified<Fact>> {
+    let RawRow { event_id, event_name, chat_id, properties, occurred_at, platform, content_hash } = row;
+    let event = Event::recorded(event_name, *chat_id, *occurred_at, platform, properties);
+    let event = event.with_context(|| format!("the properties of event {event_id} are no object"))?;
+    Ok(Identified {
+        delivery: 0,
+        sequence: 0,
+        event_id: *event_id,
+        content_hash: (content_hash.as_slice().try_into())
+            .with_context(|| format!("the content hash of event {event_id} is not 16 bytes"))?,
+        event: Fact::of(&event, calendar),
+    })
 }
 
 fn group<'a>(events: impl Iterator<Item = &'a Identified<Fact>>) -> Grouped {

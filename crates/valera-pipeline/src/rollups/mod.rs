@@ -6,9 +6,12 @@
 
 mod batch;
 mod fact;
+mod folds;
 mod list;
 
 pub use batch::Batch;
+pub(crate) use batch::Grouped;
+pub(crate) use folds::{Folds, moved, named_by_folds};
 pub use list::{ALL, Rollup, SESSION};
 
 use crate::{
@@ -16,7 +19,6 @@ use crate::{
     probe::{Point, Probe},
     store::{self, Calendar, Failure, Partitions, copy, inbox},
 };
-use batch::Grouped;
 use sqlx::PgConnection;
 use std::{collections::HashMap, sync::Arc};
 use uuid::Uuid;
@@ -35,6 +37,7 @@ pub struct Rollups {
     calendar: Arc<Calendar>,
     keys: Arc<Keys>,
     probe: Arc<dyn Probe>,
+    folds: Folds,
     probed: u32,
 }
 
@@ -50,7 +53,15 @@ impl Rollups {
         probe: Arc<dyn Probe>,
     ) -> anyhow::Result<Self> {
         let writer = store::Writer::new(database_url, "valera rollups", list::SESSION)?;
-        Ok(Self { writer, partitions: Partitions::of(inbox::TABLE), calendar, keys, probe, probed: 0 })
+        Ok(Self {
+            writer,
+            partitions: Partitions::of(inbox::TABLE),
+            calendar,
+            keys,
+            probe,
+            folds: Folds::live(),
+            probed: 0,
+        })
     }
 
     async fn fold(&mut self, batch: &Batch) -> Result<Vec<Outcome>, Failure> {
@@ -93,16 +104,17 @@ impl Rollups {
     ) -> Result<HashMap<Uuid, Vec<u8>>, Failure> {
         let mut transaction = self.writer.begin().await?;
         inbox::lock(&mut transaction).await?;
+        self.calendar.require_still(&mut transaction).await?;
         let known = match expired {
             None => {
-                fold_grouped(&mut transaction, batch.all_new()).await?;
+                fold_grouped(&mut transaction, &self.folds, batch.all_new()).await?;
                 HashMap::new()
             }
             Some(expired) => {
                 let ids: Vec<Uuid> = batch.ids().collect();
                 let known = inbox::known(&mut transaction, &ids).await?;
                 let left_out = known.keys().copied().chain(expired.keys().map(|&position| ids[position])).collect();
-                fold_grouped(&mut transaction, &batch.group_without(&left_out)).await?;
+                fold_grouped(&mut transaction, &self.folds, &batch.group_without(&left_out)).await?;
                 known
             }
         };
@@ -112,18 +124,20 @@ impl Rollups {
     }
 }
 
-/// Takes the ids in and folds them, under the lock and inside the transaction of the caller.
-async fn fold_grouped(connection: &mut PgConnection, grouped: &Grouped) -> Result<(), Failure> {
+/// Takes the ids in and folds them, inside the transaction of the caller, who sees to it that nobody else folds there.
+pub(crate) async fn fold_grouped(
+    connection: &mut PgConnection,
+    folds: &Folds,
+    grouped: &Grouped,
+) -> Result<(), Failure> {
     if grouped.is_empty() {
         return Ok(());
     }
-    inbox::insert(connection, &grouped.inbox).await?;
+    inbox::insert(connection, &folds.copy_inbox, &grouped.inbox).await?;
     copy::send(connection, list::COPY_BATCH, &grouped.dimensions).await?;
     copy::send(connection, list::COPY_BATCH_CHATS, &grouped.chats).await?;
-    for rollup in ALL {
-        for statement in rollup.folds() {
-            sqlx::query(statement).execute(&mut *connection).await?;
-        }
+    for statement in &folds.statements {
+        sqlx::query(statement.clone()).execute(&mut *connection).await?;
     }
     Ok(())
 }

@@ -34,11 +34,13 @@ pub struct Differing {
     pub recounted: Option<serde_json::Value>,
 }
 
-/// Opens the snapshot; it is taken by the first query.
+/// Opens the snapshot; it is taken by the first query. For as long as this session lives no rebuild is swapped in: tables
+/// exchanged under a snapshot would look empty in it.
 ///
 /// # Errors
 /// When Postgres refuses.
 pub async fn snapshot(connection: &mut PgConnection) -> anyhow::Result<Transaction<'_, Postgres>> {
+    sqlx::query("SELECT pg_advisory_lock_shared(20261, 4)").execute(&mut *connection).await?;
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ";
     sqlx::Connection::begin_with(connection, begin).await.context("opening a snapshot")
 }

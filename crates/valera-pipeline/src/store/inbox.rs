@@ -58,12 +58,12 @@ pub async fn end_holder(connection: &mut PgConnection) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes ids in.
+/// Takes ids in; `copy` is the statement that says where.
 ///
 /// # Errors
 /// [`Failure::Duplicate`] when any of them was taken in before.
-pub async fn insert(connection: &mut PgConnection, buffer: &[u8]) -> Result<(), Failure> {
-    copy::send(connection, "COPY rollups.inbox (event_id, content_hash) FROM STDIN (FORMAT binary)", buffer).await?;
+pub async fn insert(connection: &mut PgConnection, copy: &str, buffer: &[u8]) -> Result<(), Failure> {
+    copy::send(connection, copy, buffer).await?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 pub mod calendar;
 pub mod comparison;
 pub mod copy;
+pub mod exchange;
 pub mod failure;
 pub mod inbox;
 pub mod letters;
@@ -16,6 +17,7 @@ pub mod raw;
 pub mod replays;
 pub mod reports;
 pub mod settings;
+pub mod shadow;
 pub mod writer;
 
 pub use calendar::Calendar;

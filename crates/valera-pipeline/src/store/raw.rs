@@ -5,8 +5,9 @@
 //! id: two batches of shared ids in opposite order would deadlock. It does not judge what a duplicate means.
 
 use super::copy::{self, Json, Rows};
+use anyhow::Context;
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, FromRow, PgConnection};
 use std::collections::HashMap;
 use uuid::Uuid;
 use valera_events::ContentHash;
@@ -91,4 +92,57 @@ pub async fn insert_new(connection: &mut PgConnection, buffer: &[u8]) -> sqlx::R
     .fetch_all(connection)
     .await?;
     Ok(known.into_iter().collect())
+}
+
+/// A row as it is read back.
+#[derive(Debug, Clone, FromRow)]
+pub struct RawRow {
+    pub event_id: Uuid,
+    pub event_name: String,
+    pub chat_id: i64,
+    /// JSON text.
+    pub properties: String,
+    pub occurred_at: DateTime<Utc>,
+    pub platform: String,
+    pub content_hash: Vec<u8>,
+}
+
+macro_rules! read {
+    () => {
+        "SELECT event_id, event_name, chat_id, properties::text, occurred_at, platform, content_hash FROM analytics_events"
+    };
+}
+
+/// How many rows there are.
+///
+/// # Errors
+/// When Postgres does not answer.
+pub async fn count(connection: &mut PgConnection) -> anyhow::Result<u64> {
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM analytics_events").fetch_one(connection).await?;
+    Ok(count.unsigned_abs())
+}
+
+/// The next rows above an id, in the order of ids, at most `limit`.
+///
+/// # Errors
+/// When Postgres does not answer.
+pub async fn after(connection: &mut PgConnection, id: Uuid, limit: i64) -> anyhow::Result<Vec<RawRow>> {
+    sqlx::query_as(concat!(read!(), " WHERE event_id > $1 ORDER BY event_id LIMIT $2"))
+        .bind(id)
+        .bind(limit)
+        .fetch_all(connection)
+        .await
+        .context("reading raw events")
+}
+
+/// Rows whose ids have been noted in `schema`, in the order of ids, at most `limit`.
+///
+/// # Errors
+/// When Postgres does not answer.
+pub async fn arrived(connection: &mut PgConnection, schema: &str, limit: i64) -> anyhow::Result<Vec<RawRow>> {
+    let query = format!(
+        concat!(read!(), " WHERE event_id IN (SELECT event_id FROM {schema}.arrived) ORDER BY event_id LIMIT $1"),
+        schema = schema
+    );
+    sqlx::query_as(AssertSqlSafe(query)).bind(limit).fetch_all(connection).await.context("reading raw events")
 }

@@ -39,7 +39,8 @@ impl Settings {
     pub fn require(&self, time_zone: Option<&str>, key: &ContentKey) -> anyhow::Result<()> {
         if let Some(wanted) = time_zone.filter(|wanted| *wanted != self.time_zone) {
             bail!(
-                "VALERA_TIMEZONE is {wanted}, but this database cuts its days in {}: use that, or change the database",
+                "VALERA_TIMEZONE is {wanted}, but this database cuts its days in {}: use that, or run \
+                 `valera-analytics rebuild`, which cuts them anew",
                 self.time_zone
             );
         }

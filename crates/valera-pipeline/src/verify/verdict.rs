@@ -62,7 +62,7 @@ impl RollupVerdict {
 
 impl BucketDifference {
     /// Keeps the columns that differ.
-    fn of(rollup: &Rollup, row: &Differing) -> Self {
+    pub(crate) fn of(rollup: &Rollup, row: &Differing) -> Self {
         let column = |row: &Option<Value>, name: &str| row.as_ref().map(|row| row[name].clone());
         let key = rollup.key().filter_map(|name| {
             let value = column(&row.kept, name).or_else(|| column(&row.recounted, name))?;

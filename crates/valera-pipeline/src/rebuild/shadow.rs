@@ -1,0 +1,334 @@
+//! Fills a shadow of the rollups, keeps it up with the live ones, and exchanges it for them.
+//!
+//! Three connections: the desk holds the locks and changes the schema, the reader reads raw, the folder folds. Nothing is
+//! retried when one of them breaks: what is folded into a shadow is worth nothing without the rest. It judges no event:
+//! raw holds what was accepted.
+
+use super::{NEXT, Swapped};
+use crate::{
+    consume::Link,
+    replay::Courtesy,
+    rollups::{self, Folds, Grouped},
+    service::{Environment, STREAM, Service},
+    store::{
+        Calendar, Failure, Partitions, Settings, Writer,
+        exchange::exchange,
+        inbox,
+        raw::{self, RawRow},
+        shadow as store,
+    },
+    topology,
+};
+use anyhow::{Context, bail, ensure};
+use async_nats::jetstream;
+use sqlx::PgConnection;
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Events in one fold.
+const BATCH: i64 = 12_000;
+
+/// The lock is asked for when no more than this is to be folded under it: some tenths of a second.
+const FEW: i64 = 1_000;
+
+/// How long ids that raw has yet to get are waited for under the lock.
+const UNDER_LOCK: Duration = Duration::from_millis(500);
+
+/// What a rebuild is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Folds raw events: so many of about so many.
+    Folding { done: u64, of: u64 },
+    /// Waits for live folds that are so many messages behind.
+    GivingWay { behind: u64 },
+    /// Folds what came meanwhile: so many events are left.
+    CatchingUp { left: u64 },
+    /// Waits for the persister to store so many events that the rollups have counted already.
+    AwaitingRaw { left: u64 },
+    /// Waits for somebody who reads the rollups, or recounts them, for longer than they may be locked.
+    AwaitingReaders,
+    /// Compares this rollup.
+    Comparing(&'static str),
+}
+
+/// See the module.
+pub(super) struct Shadow {
+    schema: &'static str,
+    nats: Link,
+    desk: Writer,
+    reader: Writer,
+    folder: Writer,
+    partitions: Partitions,
+    courtesy: Courtesy,
+    patience: Duration,
+    /// Since when the persister has had nothing to do while events were lacking.
+    idle_since: Option<Instant>,
+    refused: Vec<Uuid>,
+    target: Option<Target>,
+    shutdown: CancellationToken,
+}
+
+/// Where folds go.
+struct Target {
+    tables: BTreeSet<String>,
+    folds: Folds,
+    calendar: Arc<Calendar>,
+}
+
+impl Shadow {
+    pub(super) fn new(
+        environment: &Environment,
+        schema: &'static str,
+        patience: Duration,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let writer = |name, session| Writer::new(&environment.database_url, name, session);
+        let nats = Link::new(&environment.nats_url, "valera-rebuild");
+        let inbox = if schema == NEXT { "rollups_next.inbox" } else { "rollups_previous.inbox" };
+        Ok(Self {
+            schema,
+            courtesy: Courtesy::towards(nats.clone(), rollups::NAME),
+            nats,
+            desk: writer("valera rebuild", store::SESSION)?,
+            reader: writer("valera rebuild, reading", store::SESSION)?,
+            folder: writer("valera rebuild, folding", rollups::SESSION)?,
+            partitions: Partitions::of(inbox),
+            patience,
+            idle_since: None,
+            refused: Vec::new(),
+            target: None,
+            shutdown,
+        })
+    }
+
+    pub(super) fn folds_into(&mut self, tables: BTreeSet<String>, calendar: Calendar) {
+        let folds = Folds::shadow(&tables, self.schema);
+        self.target = Some(Target { tables, folds, calendar: Arc::new(calendar) });
+    }
+
+    pub(super) async fn desk(&mut self) -> anyhow::Result<&mut PgConnection> {
+        self.desk.connection().await
+    }
+
+    pub(super) async fn reader(&mut self) -> anyhow::Result<&mut PgConnection> {
+        self.reader.connection().await
+    }
+
+    pub(super) fn is_told_to_stop(&self) -> bool {
+        self.shutdown.is_cancelled()
+    }
+
+    /// Folds every raw event in the order of ids; reads a batch while the one before is folded.
+    pub(super) async fn fold_raw(&mut self, watch: &mut impl FnMut(Stage)) -> anyhow::Result<()> {
+        let of = raw::count(self.reader.connection().await?).await?;
+        let mut done = 0;
+        let mut ready = raw::after(self.reader.connection().await?, Uuid::nil(), BATCH).await?;
+        while let Some(last) = ready.last().map(|row| row.event_id) {
+            let read = ready.len() as u64;
+            let next = async { raw::after(self.reader.connection().await?, last, BATCH).await };
+            let target = self.target.as_ref().context("a shadow that folds nowhere")?;
+            let fold = fold(&mut self.folder, &mut self.partitions, target, ready);
+            let (next, folded) = futures::join!(next, fold);
+            folded?;
+            ready = next?;
+            done += read;
+            watch(Stage::Folding { done, of: of.max(done) });
+            self.give_way(watch).await?;
+        }
+        Ok(())
+    }
+
+    async fn give_way(&mut self, watch: &mut impl FnMut(Stage)) -> anyhow::Result<()> {
+        while let Some(behind) = self.courtesy.owed().await {
+            watch(Stage::GivingWay { behind });
+            self.rest(Duration::from_millis(250)).await?;
+        }
+        self.rest(Duration::ZERO).await
+    }
+
+    /// Sleeps, unless told to stop.
+    async fn rest(&self, pause: Duration) -> anyhow::Result<()> {
+        tokio::select! {
+            () = self.shutdown.cancelled() => bail!("interrupted"),
+            () = tokio::time::sleep(pause) => Ok(()),
+        }
+    }
+
+    /// Keeps up until little is left, then takes the folds' lock with nothing left at all; [`Shadow::release`] ends it.
+    pub(super) async fn hold(&mut self, watch: &mut impl FnMut(Stage)) -> anyhow::Result<()> {
+        loop {
+            self.catch_up(watch).await?;
+            sqlx::raw_sql("BEGIN").execute(self.desk().await?).await?;
+            match inbox::lock(self.desk().await?).await {
+                Err(Failure::LockTimeout) => {}
+                locked => {
+                    locked?;
+                    if self.is_level().await? {
+                        return Ok(());
+                    }
+                }
+            }
+            self.release().await?;
+            self.rest(Duration::from_millis(500)).await?;
+        }
+    }
+
+    pub(super) async fn release(&mut self) -> anyhow::Result<()> {
+        sqlx::raw_sql("ROLLBACK").execute(self.desk().await?).await.context("releasing the folds' lock")?;
+        Ok(())
+    }
+
+    /// Folds rounds of what came meanwhile until a round is small, and waits for what raw lacks.
+    async fn catch_up(&mut self, watch: &mut impl FnMut(Stage)) -> anyhow::Result<()> {
+        loop {
+            let left = store::lacking(self.reader.connection().await?, self.schema).await?;
+            watch(Stage::CatchingUp { left: left.unsigned_abs() });
+            let folded = self.round().await?;
+            if folded == 0 && left > 0 {
+                watch(Stage::AwaitingRaw { left: left.unsigned_abs() });
+                self.await_raw().await?;
+            } else if left <= FEW {
+                self.idle_since = None;
+                return Ok(());
+            }
+            self.rest(Duration::ZERO).await?;
+        }
+    }
+
+    /// Under the lock: folds the last few, and waits a moment for those that raw is about to get.
+    async fn is_level(&mut self) -> anyhow::Result<bool> {
+        let deadline = Instant::now() + UNDER_LOCK;
+        while store::lacking(self.reader.connection().await?, self.schema).await? > 0 {
+            if self.round().await? == 0 {
+                if Instant::now() > deadline {
+                    return Ok(false);
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Folds one batch of what is lacking and raw has; returns how many.
+    async fn round(&mut self) -> anyhow::Result<usize> {
+        let rows = raw::arrived(self.reader.connection().await?, self.schema, BATCH).await?;
+        let count = rows.len();
+        let target = self.target.as_ref().context("a shadow that folds nowhere")?;
+        fold(&mut self.folder, &mut self.partitions, target, rows).await?;
+        Ok(count)
+    }
+
+    /// Waits for the persister. When it has had nothing to do for the whole patience, what is lacking will not come:
+    /// what Postgres refused is left out, anything else ends the rebuild.
+    async fn await_raw(&mut self) -> anyhow::Result<()> {
+        self.rest(Duration::from_millis(250)).await?;
+        if !self.persister_is_idle().await {
+            self.idle_since = None;
+            return Ok(());
+        }
+        if self.idle_since.get_or_insert_with(Instant::now).elapsed() < self.patience {
+            return Ok(());
+        }
+        let (refused, left) = store::excuse_refused(self.reader.connection().await?, self.schema).await?;
+        self.refused.extend(refused);
+        ensure!(
+            left.is_empty(),
+            "the rollups have counted events that raw does not have and that do not come, e.g. {}; `verify` names them \
+             all, `replay --into persister` brings back what is in the stream",
+            left.iter().map(Uuid::to_string).collect::<Vec<_>>().join(", ")
+        );
+        Ok(())
+    }
+
+    async fn persister_is_idle(&self) -> bool {
+        let look = async {
+            let context = jetstream::new(self.nats.connect().await?);
+            let persister = topology::bind(&context, STREAM, Service::Persister.name()).await?;
+            let info = persister.cached_info();
+            anyhow::Ok(info.num_pending == 0 && info.num_ack_pending == 0)
+        };
+        look.await.unwrap_or(false)
+    }
+
+    /// Opens one view of everything, as it is now, on the reader's connection.
+    pub(super) async fn snapshot(&mut self) -> anyhow::Result<()> {
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM settings";
+        sqlx::raw_sql(begin).execute(self.reader().await?).await.context("opening a snapshot")?;
+        Ok(())
+    }
+
+    pub(super) async fn end_snapshot(&mut self) -> anyhow::Result<()> {
+        sqlx::raw_sql("ROLLBACK").execute(self.reader().await?).await.context("closing a snapshot")?;
+        Ok(())
+    }
+
+    /// Exchanges it for the live tables, as soon as nobody is in the way.
+    pub(super) async fn exchange(&mut self, watch: &mut impl FnMut(Stage)) -> anyhow::Result<Swapped> {
+        let tables = self.target.as_ref().context("a shadow that folds nowhere")?.tables.clone();
+        let schema = self.schema;
+        store::analyze(self.desk().await?, schema, &tables).await?;
+        loop {
+            self.hold(watch).await?;
+            let holds = Instant::now();
+            let exchanged = match store::forbid_recounts(self.desk().await?).await? {
+                true => exchange(self.desk().await?, &tables, schema).await,
+                false => Err(Failure::LockTimeout),
+            };
+            match exchanged {
+                Ok(()) => {
+                    sqlx::raw_sql("COMMIT").execute(self.desk().await?).await.context("committing the exchange")?;
+                    let held = holds.elapsed();
+                    let settings = Settings::load(self.desk().await?).await?;
+                    let refused = std::mem::take(&mut self.refused);
+                    return Ok(Swapped { held, time_zone: settings.time_zone, refused });
+                }
+                Err(Failure::LockTimeout) => {
+                    self.release().await?;
+                    store::allow_recounts(self.desk().await?).await?;
+                    watch(Stage::AwaitingReaders);
+                    self.rest(Duration::from_millis(500)).await?;
+                }
+                Err(cause) => {
+                    self.release().await?;
+                    return Err(cause.into());
+                }
+            }
+        }
+    }
+
+    /// Removes what was built.
+    pub(super) async fn remove(&mut self) -> anyhow::Result<()> {
+        // Whatever stands open there would be in the way.
+        self.reader.forget();
+        self.folder.forget();
+        self.desk.forget();
+        store::drop_next(self.desk().await?).await
+    }
+}
+
+/// Folds stored events into a shadow. They are new to it, and nobody else folds there, so no lock is needed.
+async fn fold(
+    folder: &mut Writer,
+    partitions: &mut Partitions,
+    target: &Target,
+    rows: Vec<RawRow>,
+) -> anyhow::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.event_id).collect();
+    let calendar = target.calendar.clone();
+    let grouped = tokio::task::spawn_blocking(move || Grouped::of_stored(&rows, &calendar)).await;
+    let grouped = grouped.context("reading raw events")??;
+    let connection = folder.connection().await?;
+    partitions.refresh(connection).await?;
+    partitions.ensure(connection, ids.into_iter()).await?;
+    let mut transaction = folder.begin().await?;
+    rollups::fold_grouped(&mut transaction, &target.folds, &grouped).await?;
+    transaction.commit().await.context("committing a fold")
+}

@@ -1,0 +1,159 @@
+//! A rebuild beside those who write and read the rollups, and beside what holds it up.
+
+use super::built;
+use crate::support::{Load, System, assert_rollups_agree, contents, event, eventually};
+use chrono::Utc;
+use serde_json::json;
+use sqlx::Connection;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use valera_pipeline::{rebuild::Rebuild, service::Service};
+
+/// Reads until told to stop; every answer has to be whole.
+#[allow(clippy::disallowed_methods, reason = "the test is the supervisor")]
+fn reader(system: &System, enough: CancellationToken) -> tokio::task::JoinHandle<u64> {
+    let url = system.local.postgres.url();
+    tokio::spawn(async move {
+        let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+        let (mut answers, mut most) = (0, 0_i64);
+        while !enough.is_cancelled() {
+            // One statement over tables, a view and a function: all of the same rollups, and never fewer events.
+            let (chats, counts, days, weeks): (i64, i64, i64, i64) = sqlx::query_as(
+                "SELECT (SELECT sum(events)::bigint FROM rollups.chats),
+                    (SELECT sum(events)::bigint FROM rollups.event_counts_hourly),
+                    (SELECT sum(events)::bigint FROM rollups.chat_days),
+                    (SELECT sum(events)::bigint FROM rollups.chat_weeks)",
+            )
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+            assert!(chats == counts && chats == days && chats == weeks, "half: {chats} {counts} {days} {weeks}");
+            assert!(chats >= most, "a gap: {chats} after {most}");
+            let total: i64 =
+                sqlx::query_scalar("SELECT total_chats FROM rollups.conversion_funnel('2020-01-01', '2040-01-01')")
+                    .fetch_one(&mut connection)
+                    .await
+                    .unwrap();
+            assert!(total > 0, "a function found nothing");
+            most = chats;
+            answers += 1;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        answers
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn rebuilds_under_live_load_lose_nothing_and_readers_see_neither_gap_nor_half() {
+    let system = System::start().await;
+    Load::start(&system, 2_000, 500).await.stop().await;
+    system.settle().await;
+    let first = Load::start(&system, 500, 2_000).await;
+    let rollups = system.run(Service::Rollups);
+    let persister = system.run(Service::Persister);
+    let enough = CancellationToken::new();
+    let reading = reader(&system, enough.clone());
+
+    built(&system).await.swap(|_| {}).await.unwrap();
+    // The rollups run ahead of raw: the swap waits for it.
+    persister.stop().await;
+    let ahead = "SELECT (SELECT count(*) FROM rollups.inbox) - (SELECT count(*) FROM analytics_events)";
+    eventually("the rollups are ahead", async || system.count(ahead).await > 100).await;
+    let shutdown = CancellationToken::new();
+    let rebuilding = Rebuild::build(system.environment(), Duration::from_secs(60), |_| {}, &shutdown);
+    let resuming = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        system.run(Service::Persister)
+    };
+    let (rebuilt, persister) = futures::join!(rebuilding, resuming);
+    rebuilt.unwrap().swap(|_| {}).await.unwrap();
+    built(&system).await.swap(|_| {}).await.unwrap();
+
+    first.stop().await;
+    system.drained().await;
+    enough.cancel();
+    assert!(reading.await.unwrap() > 10);
+    for service in [rollups, persister] {
+        service.stop().await;
+    }
+    assert_eq!(system.count("SELECT count(*) FROM dead_letters").await, 0);
+    assert_rollups_agree(&system).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_query_delays_the_swap_and_is_not_delayed_by_it() {
+    let system = System::start().await;
+    event("cart_confirmed", 1, Utc::now(), json!({})).publish(&system).await;
+    system.settle().await;
+    let mut reader = system.postgres().await;
+    let mut query = reader.begin().await.unwrap();
+    sqlx::query("SELECT * FROM rollups.chat_weeks").fetch_all(&mut *query).await.unwrap();
+    let mut swapping = system.start_program(&["rebuild", "--yes"]);
+    // What it waits for is what we hold.
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'";
+    eventually("the swap waits", async || system.count(waits).await > 0).await;
+    // Others go on reading and folding meanwhile.
+    event("cart_confirmed", 2, Utc::now(), json!({})).publish(&system).await;
+    system.settle().await;
+    assert_eq!(system.count("SELECT count(*) FROM rollups.chats").await, 2);
+    assert!(swapping.has_ended().is_none());
+    query.rollback().await.unwrap();
+    assert!(swapping.ended("the swap goes through").await.success());
+    assert_rollups_agree(&system).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_raw_never_gets_keeps_the_rebuild_from_being_swapped_in_and_is_named() {
+    let system = System::start().await;
+    let known = event("cart_confirmed", 1, Utc::now(), json!({}));
+    known.publish(&system).await;
+    system.settle().await;
+    let lost = event("cart_confirmed", 2, Utc::now(), json!({}));
+    lost.publish(&system).await;
+    system.settle().await;
+    let lose = format!("DELETE FROM analytics_events WHERE event_id = '{}'", lost.event_id());
+    sqlx::raw_sql(sqlx::AssertSqlSafe(lose)).execute(&mut system.postgres().await).await.unwrap();
+    let before = contents(&system).await;
+    system.says(&["rebuild", "--yes", "--wait", "1"]).complaining(1, &[&lost.event_id().to_string(), "verify"]);
+    assert_eq!(contents(&system).await, before);
+
+    // The dead letters say why it is not there: then it is left out, and said.
+    let letter = format!(
+        "INSERT INTO dead_letters (id, event_id, subject, reasons, payload, stream_seq, received_at)
+         VALUES (gen_random_uuid(), '{}', 'analytics.cart_confirmed', '[{{\"reason\": \"refused_by_database\"}}]', '', 2, now())",
+        lost.event_id()
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(letter)).execute(&mut system.postgres().await).await.unwrap();
+    let said = system.says(&["rebuild", "--yes", "--wait", "1"]).well();
+    assert!(said.contains("left out") && said.contains("1 events"), "{said}");
+    assert_eq!(system.count("SELECT count(*) FROM rollups.chats").await, 1);
+    assert_rollups_agree(&system).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_rebuilds_leave_the_rollups_alone_and_the_next_one_goes_through() {
+    let system = System::start().await;
+    Load::start(&system, 4_000, 3_000).await.stop().await;
+    system.settle().await;
+    let before = contents(&system).await;
+    for _ in 0..5 {
+        let mut process = system.start_program(&["rebuild", "--yes", "--wait", "1"]);
+        tokio::time::sleep(Duration::from_millis(rand::random_range(100..1_500))).await;
+        process.kill();
+        event("cart_confirmed", 1, Utc::now(), json!({})).publish(&system).await;
+        system.settle().await;
+        assert_rollups_agree(&system).await;
+    }
+    system.says(&["rebuild", "--yes"]).well();
+    assert_rollups_agree(&system).await;
+    assert_eq!(contents(&system).await.len(), before.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_one_rebuild_is_at_work() {
+    let system = System::start().await;
+    let rebuilt = built(&system).await;
+    system.says(&["rebuild", "--yes"]).complaining(1, &["another rebuild"]);
+    rebuilt.discard().await.unwrap();
+    system.says(&["rebuild", "--yes"]).well();
+}
