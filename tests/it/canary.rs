@@ -6,7 +6,7 @@ use crate::support::{Said, System, eventually};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use std::{fs::File, process::Stdio};
-use valera_events::catalogue::{EVENTS, EventSpec, PERSONAL_KEYS, PropertyKind, Sensitivity};
+use valera_events::catalogue::{EVENTS, EventSpec, PERSONAL_KEYS, PropertyKind, Sensitivity, find};
 use valera_pipeline::service::STREAM;
 
 /// What is sent, and what must then be found nowhere in any spelling.
@@ -120,6 +120,24 @@ async fn what_our_own_commands_publish_holds_no_canary_even_in_the_stream() {
         let text = format!("{:?} {}", message.headers, String::from_utf8_lossy(&message.payload));
         assert_clean(&format!("message {sequence}"), &text);
     }
+}
+
+/// The letter holds what a foreign publisher sent; what is published of it again does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_holds_no_canary_though_its_letter_does() {
+    let system = System::start().await;
+    let mut lacking = filled(find("service_suggested").unwrap());
+    lacking.as_object_mut().unwrap().extend(personal().as_object().unwrap().clone());
+    lacking["confidence_score"] = Value::Null;
+    send(&system, "service_suggested", &lacking).await;
+    system.settle().await;
+    let set = ["--set", "properties.confidence_score=0.5"];
+    system.says(&[&["dead-letters", "retry", "--all", "--wait", "0"], &set[..]].concat()).well();
+    system.settle().await;
+    assert_eq!(system.count("SELECT count(*) FROM dead_letters WHERE status_reason = 'stored'").await, 1);
+    let stream = system.jetstream().await.get_stream(STREAM).await.unwrap();
+    let message = stream.get_raw_message(2).await.unwrap();
+    assert_clean("the retry", &format!("{:?} {}", message.headers, String::from_utf8_lossy(&message.payload)));
 }
 
 /// Runs the services as the product does, at a level that says much, until all is settled.

@@ -16,6 +16,7 @@ mod differential;
 mod foreign;
 mod golden;
 mod hostile;
+mod letters;
 mod path;
 mod rebuild;
 mod replay;

@@ -29,6 +29,7 @@ enum Command {
     Verify(commands::verify::Verify),
     Rebuild(commands::rebuild::Rebuild),
     Replay(Box<commands::replay::Replay>),
+    DeadLetters(commands::dead_letters::DeadLetters),
     Completions(commands::completions::Completions),
 }
 
@@ -54,6 +55,7 @@ impl Cli {
                 Command::Verify(verify) => verify.run().await,
                 Command::Rebuild(rebuild) => rebuild.run().await,
                 Command::Replay(replay) => replay.run().await,
+                Command::DeadLetters(letters) => letters.run().await,
                 Command::Completions(completions) => completions.run(),
             }
         })

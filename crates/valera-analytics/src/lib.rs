@@ -11,6 +11,7 @@ pub mod local;
 pub mod output;
 pub mod report;
 pub mod simulation;
+pub mod since;
 pub mod terminal;
 
 /// Messages are allocated on the connection's thread and freed on another, tens of thousands a second; glibc's allocator

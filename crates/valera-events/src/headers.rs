@@ -8,6 +8,8 @@ pub const MSG_ID: &str = "Nats-Msg-Id";
 pub const ORIGIN: &str = "Valera-Origin";
 /// `Valera-Dead-Letter`: the letter that a retry republishes.
 pub const DEAD_LETTER: &str = "Valera-Dead-Letter";
+/// `Valera-Received-At`: on a retry, when JetStream received the message that was rejected, in RFC 3339.
+pub const RECEIVED_AT: &str = "Valera-Received-At";
 
 /// How an event came to be published. An absent or unknown header means [`Origin::Live`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

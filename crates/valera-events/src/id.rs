@@ -62,6 +62,16 @@ pub(crate) fn derive(at: DateTime<Utc>, msg_id: Option<&str>, arrival: &Arrival<
     mint(at, bits)
 }
 
+/// The id of a repaired event that cannot keep its letter's: the same for the same `origin` and millisecond. `origin` is
+/// the event's id where its time has moved, and the letter's where it shall be an event of its own.
+pub fn rederive(origin: Uuid, at: DateTime<Utc>) -> Uuid {
+    let digest =
+        Sha256::new().chain_update(b"valera:event-id:v1:repaired:").chain_update(origin.as_bytes()).finalize();
+    let mut bits = [0; 10];
+    bits.copy_from_slice(&digest[..10]);
+    mint(at, bits)
+}
+
 /// The id of a dead letter: a hash of the event's id and the payload, v8-shaped, so that a replay adds no second
 /// letter.
 pub fn letter_id(event_id: Uuid, payload: &[u8]) -> Uuid {
@@ -107,6 +117,7 @@ mod tests {
         assert_eq!(derive(at, Some("rails/1"), &here).to_string(), "019a3e6e-307b-711b-8494-ca9a183adee1");
         assert_eq!(derive(at, None, &here).to_string(), "019a3e6e-307b-782c-9047-8146ff45e68e");
         assert_eq!(letter_id(Uuid::nil(), b"{}").to_string(), "877178c2-8108-897c-abb3-788396016266");
+        assert_eq!(rederive(Uuid::nil(), at).to_string(), "019a3e6e-307b-7681-a0f0-dc5b0dda1ea3");
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod keys;
 pub mod privacy;
 pub mod reason;
 pub mod render;
+pub mod repair;
 pub mod subject;
 
 pub use check::{Verdict, check};

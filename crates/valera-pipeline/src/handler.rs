@@ -7,7 +7,12 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use std::future::Future;
-use valera_events::{Arrival, Headers, Origin, Verdict, check, headers};
+use uuid::Uuid;
+use valera_events::{
+    Arrival, Headers, Origin, Verdict,
+    check::{check, parse_rfc3339},
+    headers,
+};
 
 /// One message as JetStream delivered it.
 #[derive(Debug, Clone)]
@@ -49,10 +54,24 @@ impl Delivery {
         Arrival { stream: &self.stream, sequence: self.sequence, received_at: self.received_at }
     }
 
+    /// The dead letter that the message republishes.
+    #[must_use]
+    pub fn dead_letter(&self) -> Option<Uuid> {
+        self.header(headers::DEAD_LETTER).and_then(valera_events::id::parse)
+    }
+
+    /// When JetStream received the event for the first time: a retry comes long after what it repairs, and is held to the
+    /// clock of then.
+    #[must_use]
+    pub fn first_received_at(&self) -> DateTime<Utc> {
+        let named = self.dead_letter().and_then(|_| self.header(headers::RECEIVED_AT)).and_then(parse_rfc3339);
+        named.map_or(self.received_at, |named| named.min(self.received_at))
+    }
+
     /// The contract's verdict, the same in every consumer.
     #[must_use]
     pub fn check(&self) -> Verdict<'_> {
-        check(&self.subject, &self.contract_headers(), &self.body, self.received_at)
+        check(&self.subject, &self.contract_headers(), &self.body, self.first_received_at())
     }
 }
 

@@ -12,6 +12,7 @@ pub mod health;
 pub mod persister;
 pub mod probe;
 pub mod rebuild;
+pub mod repair;
 pub mod replay;
 pub mod rollups;
 pub mod service;

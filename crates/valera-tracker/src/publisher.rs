@@ -87,9 +87,30 @@ impl Publisher {
     /// # Errors
     /// When it was not acknowledged in time.
     pub async fn publish(&self, message: Outgoing) -> Result<Receipt, NotPublished> {
+        let mut header_map = HeaderMap::new();
+        if let Some(msg_id) = &message.msg_id {
+            header_map.insert(headers::MSG_ID, msg_id.as_str());
+        }
+        if message.origin != Origin::Live {
+            header_map.insert(headers::ORIGIN, message.origin.as_str());
+        }
+        self.publish_with_headers(&message.subject, &header_map, &message.body).await
+    }
+
+    /// Publishes a body under these headers and waits for its ack. Without a `Nats-Msg-Id` among them, an unknown outcome
+    /// may publish it twice.
+    ///
+    /// # Errors
+    /// When it was not acknowledged in time.
+    pub async fn publish_with_headers(
+        &self,
+        subject: &str,
+        header_map: &HeaderMap,
+        body: &Bytes,
+    ) -> Result<Receipt, NotPublished> {
         let started = Instant::now();
         loop {
-            match self.attempt(&message).await {
+            match self.attempt(subject, header_map, body).await {
                 Ok(ack) if ack.stream == STREAM => {
                     return Ok(Receipt { sequence: ack.sequence, duplicate: ack.duplicate });
                 }
@@ -98,23 +119,21 @@ impl Publisher {
                         Ok(ack) => format!("stream {} answered instead of {STREAM}", ack.stream),
                         Err(cause) => cause.to_string(),
                     };
-                    return Err(NotPublished { subject: message.subject, patience: self.patience, cause });
+                    return Err(NotPublished { subject: subject.to_owned(), patience: self.patience, cause });
                 }
-                answer => debug!(subject = message.subject, ?answer, "not acknowledged; publishing again"),
+                answer => debug!(subject, ?answer, "not acknowledged; publishing again"),
             }
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
     }
 
-    async fn attempt(&self, message: &Outgoing) -> Result<PublishAck, jetstream::context::PublishError> {
-        let mut header_map = HeaderMap::new();
-        if let Some(msg_id) = &message.msg_id {
-            header_map.insert(headers::MSG_ID, msg_id.as_str());
-        }
-        if message.origin != Origin::Live {
-            header_map.insert(headers::ORIGIN, message.origin.as_str());
-        }
-        let sent = self.context.publish_with_headers(message.subject.clone(), header_map, message.body.clone());
+    async fn attempt(
+        &self,
+        subject: &str,
+        header_map: &HeaderMap,
+        body: &Bytes,
+    ) -> Result<PublishAck, jetstream::context::PublishError> {
+        let sent = self.context.publish_with_headers(subject.to_owned(), header_map.clone(), body.clone());
         sent.await?.await
     }
 }

@@ -29,6 +29,7 @@ use valera_pipeline::{
     service::{Environment, Service},
     store::{
         Calendar, Writer,
+        letters::desk::{self, Filter},
         reports::{self, Grain},
     },
     verify,
@@ -130,7 +131,7 @@ impl Demo {
         let hours: Vec<LatencyRow> =
             reports::response_times(connection, Grain::Hour, now - TimeDelta::hours(6), now).await?;
         let whole: Vec<LatencyRow> = reports::response_times(connection, Grain::Whole, from, now).await?;
-        let letters: Vec<LetterGroup> = reports::open_letters(connection).await?;
+        let letters: Vec<LetterGroup> = desk::groups(connection, &Filter::default()).await?;
         let parts = [
             ("The funnel by day", report::funnel(&days, style)),
             ("Response times, the last six hours", report::latency(&hours, None, style)),

@@ -7,9 +7,11 @@
 
 mod funnel;
 mod latency;
+mod letter;
 mod letters;
 mod rebuild;
 mod replays;
+mod retries;
 mod status;
 mod table;
 mod verdict;
@@ -18,9 +20,13 @@ use serde::Serialize;
 
 pub use funnel::{FunnelDay, funnel};
 pub use latency::{LatencyRow, latency};
+pub use letter::{LetterLine, letter, letter_json, letter_lines};
 pub use letters::{LetterGroup, letters};
 pub use rebuild::differences;
 pub use replays::{preview, replayed, replays};
+pub use retries::{
+    ACCEPTED, FINISHED, NOT_PUBLISHED, Outlook, REJECTED_AGAIN, RetryCount, RetryTally, WAITING, outlooks, retries,
+};
 pub use status::{ConsumerStatus, status};
 pub use verdict::verdict;
 

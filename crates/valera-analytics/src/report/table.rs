@@ -71,7 +71,8 @@ pub(super) fn two_lines(first: &str, second: &str) -> Cell {
     Cell::new(harmless(first) + "\n" + &harmless(second))
 }
 
-fn harmless(value: &str) -> String {
+/// Text from outside with U+FFFD for what could steer a terminal.
+pub(super) fn harmless(value: &str) -> String {
     value.chars().map(|c| if steers(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 

@@ -19,6 +19,7 @@ use crate::reason::{Reason, ReasonCode, Reasons};
 use crate::{catalogue, subject};
 
 pub use time::parse_rfc3339;
+pub(crate) use time::{ID_DRIFT, cut};
 
 /// The longest body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;

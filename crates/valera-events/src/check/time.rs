@@ -19,7 +19,7 @@ const AHEAD: TimeDelta = TimeDelta::minutes(10);
 /// How late an event may come.
 const BEHIND: TimeDelta = TimeDelta::hours(366 * 24);
 /// How far the id's time may be off `occurred_at`.
-const ID_DRIFT: TimeDelta = TimeDelta::hours(24);
+pub(crate) const ID_DRIFT: TimeDelta = TimeDelta::hours(24);
 /// 2015-01-01T00:00:00Z, in seconds since 1970: how far back an import reaches.
 const IMPORT_FROM: i64 = 1_420_070_400;
 
@@ -112,7 +112,7 @@ pub(super) fn resolve(
 }
 
 /// Cuts to whole microseconds.
-fn cut(time: DateTime<Utc>) -> DateTime<Utc> {
+pub(crate) fn cut(time: DateTime<Utc>) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(time.timestamp_micros()).unwrap_or(time)
 }
 

@@ -120,6 +120,27 @@ pub(crate) fn read_object<'a>(body: &'a [u8], faults: &mut Reasons) -> Option<Me
     }
 }
 
+/// Reads a text that is one object, whatever else is wrong with it. A lone surrogate reads as U+FFFD. `None` when it is no
+/// object, or so deep that reading it would lose what lies below.
+pub(crate) fn parse_object(text: &[u8]) -> Option<Members<'_>> {
+    let mut faults = Reasons::default();
+    let members = read_object(text, &mut faults)?;
+    is_whole(&faults).then_some(members)
+}
+
+/// Reads a text that is one JSON value; `None` as in [`parse_object`].
+pub(crate) fn parse_value(text: &str) -> Option<Node<'_>> {
+    let raw: &RawValue = serde_json::from_str(text).ok()?;
+    let mut faults = Reasons::default();
+    let value = node(raw.get(), &Path::ROOT, 1, &mut faults);
+    is_whole(&faults).then_some(value)
+}
+
+/// Whether reading has dropped nothing: no level was too deep, nor can such a fault have found no room.
+fn is_whole(faults: &Reasons) -> bool {
+    !faults.is_full() && !faults.any(|reason| reason == ReasonCode::TooDeep)
+}
+
 /// Why a text that does not split as an object does not.
 fn not_an_object(text: &str) -> Reason {
     match serde_json::from_str::<&RawValue>(text) {

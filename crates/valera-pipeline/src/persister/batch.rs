@@ -20,8 +20,17 @@ pub struct Batch {
     pub(super) rows: Rows,
     /// Of what the contract rejects.
     pub(super) letters: Vec<Letter>,
+    /// Of what the contract accepts: what names a dead letter as the one it retries.
+    pub(super) retries: Vec<Retried>,
     /// Final for rejected deliveries, to be judged for the others.
     pub(super) outcomes: Vec<Outcome>,
+}
+
+/// An acceptable event that retries a dead letter.
+pub(super) struct Retried {
+    pub(super) delivery: usize,
+    pub(super) event_id: Uuid,
+    pub(super) letter_id: Uuid,
 }
 
 impl Batch {
@@ -62,7 +71,19 @@ impl Batch {
             };
             row.encode(&mut rows);
         });
-        Self { deliveries, events, rows, letters, outcomes }
+        let retries = events.deliveries().filter_map(|(delivery, event_id)| {
+            let letter_id = deliveries[delivery].dead_letter()?;
+            Some(Retried { delivery, event_id, letter_id })
+        });
+        let retries = retries.collect();
+        Self { deliveries, events, rows, letters, retries, outcomes }
+    }
+
+    /// How each delivery ends when `known` and `unstored` are what the store said.
+    pub(super) fn judge(&self, known: &HashMap<Uuid, Vec<u8>>, unstored: &HashMap<usize, Outcome>) -> Vec<Outcome> {
+        let mut outcomes = self.outcomes.clone();
+        self.events.judge(known, unstored, &mut outcomes);
+        outcomes
     }
 
     /// Letters for deliveries whose id is stored with other content.
@@ -74,8 +95,7 @@ impl Batch {
         if known.is_empty() && self.events.all_distinct() {
             return Vec::new();
         }
-        let mut outcomes = self.outcomes.clone();
-        self.events.judge(known, unstored, &mut outcomes);
+        let outcomes = self.judge(known, unstored);
         let conflicts = self.events.deliveries().filter(|(delivery, _)| outcomes[*delivery] == Outcome::Conflicting);
         conflicts
             .map(|(delivery, event_id)| {
@@ -118,5 +138,6 @@ fn letter(delivery: &Delivery, event_id: Uuid, event_name: Option<String>, reaso
         headers: delivery.headers.clone(),
         stream_seq: delivery.stream_seq(),
         received_at: delivery.received_at,
+        retry_of: delivery.dead_letter(),
     }
 }

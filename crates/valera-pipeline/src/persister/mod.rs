@@ -5,14 +5,16 @@
 //! maintain any rollup and does not alert.
 
 mod batch;
+mod letters;
 
 pub use batch::Batch;
 
 use crate::{
     handler::{Delivery, Handler, Ours, Outcome},
     probe::{Point, Probe},
-    store::{self, Calendar, Failure, Partitions, letters, letters::Letter, raw},
+    store::{self, Calendar, Failure, Partitions, letters::Letter, raw},
 };
+use letters::Unfinished;
 use std::{collections::HashMap, sync::Arc};
 use tracing::warn;
 use uuid::Uuid;
@@ -32,6 +34,7 @@ pub struct Persister {
     keys: Arc<Keys>,
     probe: Arc<dyn Probe>,
     staged: u32,
+    unfinished: Unfinished,
 }
 
 /// What the store said of the rows it was given.
@@ -57,12 +60,21 @@ impl Persister {
         probe: Arc<dyn Probe>,
     ) -> anyhow::Result<Self> {
         let writer = store::Writer::new(database_url, "valera persister", raw::SESSION)?;
-        Ok(Self { writer, partitions: Partitions::of(raw::TABLE), calendar, keys, probe, staged: 0 })
+        Ok(Self {
+            writer,
+            partitions: Partitions::of(raw::TABLE),
+            calendar,
+            keys,
+            probe,
+            staged: 0,
+            unfinished: Unfinished::default(),
+        })
     }
 
     async fn store(&mut self, batch: &Batch) -> Result<Vec<Outcome>, Failure> {
         let connection = self.writer.connection().await?;
         self.partitions.refresh(connection).await?;
+        self.unfinished.refresh(connection).await?;
         let mut stored = Stored::default();
         let mut live = Vec::with_capacity(batch.events.first.len());
         for (row, event) in batch.events.first.iter().enumerate() {
@@ -75,9 +87,7 @@ impl Persister {
         let ids = live.iter().map(|&row| batch.events.first[row].event_id);
         self.partitions.ensure(connection, ids).await?;
         self.store_rows(batch, live, &mut stored).await?;
-        let mut outcomes = batch.outcomes.clone();
-        batch.events.judge(&stored.known, &stored.unstored, &mut outcomes);
-        Ok(outcomes)
+        Ok(batch.judge(&stored.known, &stored.unstored))
     }
 
     /// Stores rows and letters in one transaction. Only where Postgres refuses a row's data is the batch halved until
@@ -137,10 +147,7 @@ impl Persister {
             Way::Staged => stored.known.extend(raw::insert_new(&mut transaction, &buffer).await?),
         }
         if with_letters {
-            let mut letters = batch.letters.clone();
-            letters.append(&mut batch.conflict_letters(&stored.known, &stored.unstored));
-            letters.extend(stored.refused.iter().cloned());
-            letters::insert(&mut transaction, &letters).await?;
+            letters::write(&mut transaction, batch, stored, &self.keys.content, &mut self.unfinished).await?;
         }
         self.probe.reached(Point::BeforeCommit);
         transaction.commit().await?;

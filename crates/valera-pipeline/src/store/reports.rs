@@ -1,4 +1,4 @@
-//! The questions that commands ask of rollups and dead letters.
+//! The questions that commands ask of rollups and of what is stored.
 //!
 //! All of them read small tables whose cost does not grow with history; none reads the raw table. A row type of the
 //! caller's decides which columns it wants.
@@ -93,25 +93,6 @@ pub async fn response_times<T: Row>(
         }
     };
     sqlx::query_as(query).bind(from).bind(to).fetch_all(connection).await.context("reading response times")
-}
-
-/// Open dead letters by event and reason, the most frequent first, each with one example.
-///
-/// # Errors
-/// When Postgres does not answer.
-pub async fn open_letters<T: Row>(connection: &mut PgConnection) -> anyhow::Result<Vec<T>> {
-    sqlx::query_as(
-        "SELECT coalesce(event_name, '') AS event_name, reason.value ->> 'reason' AS reason, count(*) AS count,
-            min(reason.value ->> 'path') AS path, min(reason.value ->> 'expected') AS expected
-         FROM dead_letters
-         CROSS JOIN LATERAL jsonb_array_elements(reasons) AS reason
-         WHERE status = 'open'
-         GROUP BY 1, 2
-         ORDER BY count(*) DESC, 1, 2",
-    )
-    .fetch_all(connection)
-    .await
-    .context("reading dead letters")
 }
 
 /// What the store holds, for people.

@@ -2,11 +2,15 @@
 //!
 //! A letter can always be inserted. Its payload is bytes; beside it every text is made storable (NUL and bad UTF-8
 //! become U+FFFD) and cut, because hostile keys reach the reasons' paths and hostile headers the headers. A letter's
-//! id is a hash of event and payload, so a redelivery or replay adds none. It does not
-//! close a letter and does not decide that an event is refused.
+//! id is a hash of event and payload, so a redelivery or replay adds none. Writers close and reopen letters through `ends`,
+//! operators work on them through `desk`. It does not decide that an event is refused.
+
+pub mod desk;
+pub mod ends;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, PgConnection, types::Json};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 use valera_events::{Reason, id};
@@ -28,6 +32,49 @@ pub struct Letter {
     pub headers: Vec<(String, String)>,
     pub stream_seq: i64,
     pub received_at: DateTime<Utc>,
+    /// The letter that the message names as the one it retries.
+    pub retry_of: Option<Uuid>,
+}
+
+/// A letter as it is kept.
+#[derive(Debug, Clone, FromRow)]
+pub struct Kept {
+    pub id: Uuid,
+    pub event_id: Uuid,
+    pub event_name: Option<String>,
+    pub subject: String,
+    pub reasons: Json<Vec<KeptReason>>,
+    /// The body as it was sent; empty once it is cleared.
+    pub payload: Vec<u8>,
+    pub headers: Json<BTreeMap<String, Vec<String>>>,
+    pub stream_seq: i64,
+    /// When JetStream received the message that was refused.
+    pub received_at: DateTime<Utc>,
+    /// `open`, `retried`, `closed` or `discarded`.
+    pub status: String,
+    pub status_reason: Option<String>,
+    /// Retries so far.
+    pub attempts: i32,
+    pub updated_at: DateTime<Utc>,
+    /// Since when the payload is gone.
+    pub payload_cleared_at: Option<DateTime<Utc>>,
+}
+
+/// The columns of [`Kept`].
+macro_rules! columns {
+    () => {
+        "id, event_id, event_name, subject, reasons, payload, headers, stream_seq, received_at, status, status_reason,
+            attempts, updated_at, payload_cleared_at"
+    };
+}
+use columns;
+
+/// A reason as it is kept; its code may be one of a newer program.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KeptReason {
+    pub reason: String,
+    pub path: String,
+    pub expected: String,
 }
 
 impl Letter {

@@ -1,0 +1,152 @@
+//! What operators ask of the dead letters, and decide about them.
+//!
+//! A retry is claimed before it is published: the attempt is counted first, so two retries at once never share a
+//! `Nats-Msg-Id`, and a letter whose retry was never published can be claimed again. It does not publish, and does not
+//! close a letter: the persister does.
+
+use super::{Kept, columns};
+use crate::store::reports::Row;
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// Which letters are meant. What is `None` or empty does not narrow.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub ids: Vec<Uuid>,
+    pub event_name: Option<String>,
+    /// A reason code that is among the letter's.
+    pub reason: Option<String>,
+    /// Received at this moment or later.
+    pub since: Option<DateTime<Utc>>,
+    pub statuses: Vec<String>,
+}
+
+/// The condition of a [`Filter`], whose values are $1 to $5.
+macro_rules! wanted {
+    () => {
+        "(cardinality($1::uuid[]) = 0 OR id = ANY ($1))
+            AND ($2::text IS NULL OR event_name = $2)
+            AND ($3::text IS NULL OR reasons @> jsonb_build_array(jsonb_build_object('reason', $3)))
+            AND ($4::timestamptz IS NULL OR received_at >= $4)
+            AND (cardinality($5::text[]) = 0 OR status = ANY ($5))"
+    };
+}
+
+macro_rules! filtered {
+    ($query:expr, $filter:expr) => {
+        $query
+            .bind(&$filter.ids)
+            .bind(&$filter.event_name)
+            .bind(&$filter.reason)
+            .bind($filter.since)
+            .bind(&$filter.statuses)
+    };
+}
+
+/// Letters by event and reason, the most frequent first, each with one example.
+///
+/// # Errors
+/// When Postgres does not answer.
+pub async fn groups<T: Row>(connection: &mut PgConnection, filter: &Filter) -> anyhow::Result<Vec<T>> {
+    let query = sqlx::query_as(concat!(
+        "SELECT coalesce(event_name, '') AS event_name, reason.value ->> 'reason' AS reason, count(*) AS count,
+            min(reason.value ->> 'path') AS path, min(reason.value ->> 'expected') AS expected
+         FROM dead_letters
+         CROSS JOIN LATERAL jsonb_array_elements(reasons) AS reason
+         WHERE ",
+        wanted!(),
+        " GROUP BY 1, 2
+         ORDER BY count(*) DESC, 1, 2"
+    ));
+    filtered!(query, filter).fetch_all(connection).await.context("counting dead letters")
+}
+
+/// The newest letters, at most `limit`, without their payload.
+///
+/// # Errors
+/// When Postgres does not answer.
+pub async fn newest<T: Row>(connection: &mut PgConnection, filter: &Filter, limit: i64) -> anyhow::Result<Vec<T>> {
+    let query = sqlx::query_as(concat!(
+        "SELECT id, event_id, coalesce(event_name, '') AS event_name, received_at, status, status_reason, attempts,
+            payload_cleared_at IS NOT NULL AS payload_cleared,
+            ARRAY(SELECT reason.value ->> 'reason' FROM jsonb_array_elements(reasons) AS reason) AS reasons
+         FROM dead_letters
+         WHERE ",
+        wanted!(),
+        " ORDER BY received_at DESC, id
+         LIMIT $6"
+    ));
+    filtered!(query, filter).bind(limit).fetch_all(connection).await.context("listing dead letters")
+}
+
+/// Letters in the order of their ids, those after `after`, at most `limit`.
+///
+/// # Errors
+/// When Postgres does not answer.
+pub async fn page(
+    connection: &mut PgConnection,
+    filter: &Filter,
+    after: Option<Uuid>,
+    limit: i64,
+) -> anyhow::Result<Vec<Kept>> {
+    let query = sqlx::query_as(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM dead_letters
+         WHERE ",
+        wanted!(),
+        " AND ($6::uuid IS NULL OR id > $6)
+         ORDER BY id
+         LIMIT $7"
+    ));
+    filtered!(query, filter).bind(after).bind(limit).fetch_all(connection).await.context("reading dead letters")
+}
+
+/// Counts an attempt at each of these letters that is not finished; gives the number of the attempt.
+///
+/// # Errors
+/// When Postgres does not answer.
+pub async fn claim(connection: &mut PgConnection, ids: &[Uuid]) -> anyhow::Result<Vec<(Uuid, i32)>> {
+    sqlx::query_as(
+        "UPDATE dead_letters
+         SET status = 'retried', status_reason = NULL, attempts = attempts + 1, updated_at = now()
+         WHERE id = ANY ($1) AND status IN ('open', 'retried')
+         RETURNING id, attempts",
+    )
+    .bind(ids)
+    .fetch_all(connection)
+    .await
+    .context("claiming dead letters for a retry")
+}
+
+/// Those of the retried letters whose verdict is in: their status and why.
+///
+/// # Errors
+/// When Postgres does not answer.
+pub async fn settled(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+) -> anyhow::Result<Vec<(Uuid, String, Option<String>)>> {
+    sqlx::query_as("SELECT id, status, status_reason FROM dead_letters WHERE id = ANY ($1) AND status <> 'retried'")
+        .bind(ids)
+        .fetch_all(connection)
+        .await
+        .context("asking what became of the retries")
+}
+
+/// Discards open letters for a reason in the operator's words; gives the ids of those that were open.
+///
+/// # Errors
+/// When Postgres does not answer.
+pub async fn discard(connection: &mut PgConnection, filter: &Filter, reason: &str) -> anyhow::Result<Vec<Uuid>> {
+    let query = sqlx::query_scalar(concat!(
+        "UPDATE dead_letters
+         SET status = 'discarded', status_reason = $6, closed_at = now(), updated_at = now()
+         WHERE status = 'open' AND ",
+        wanted!(),
+        " RETURNING id"
+    ));
+    filtered!(query, filter).bind(reason).fetch_all(connection).await.context("discarding dead letters")
+}
