@@ -75,6 +75,41 @@ async fn the_first_designs_questions_get_the_same_answers_from_raw_and_from_the_
     weekly_funnel(&mut connection, now).await;
     response_times(&mut connection, now).await;
     properties_stats(&mut connection).await;
+    time_to_booking(&mut connection).await;
+}
+
+/// Not a question of the first design, whose data would have answered it so.
+async fn time_to_booking(connection: &mut PgConnection) {
+    type Way = (NaiveDate, i64, DateTime<Utc>, DateTime<Utc>, String);
+    let raw: Vec<Way> = sqlx::query_as(
+        "WITH booked AS (
+            SELECT chat_id, occurred_at::date AS day, min(occurred_at) AS booking_at
+            FROM analytics_events
+            WHERE event_name = 'booking_request_created'
+            GROUP BY 1, 2
+         )
+         SELECT day, booked.chat_id, min(occurred_at) AS dialog_at, booking_at,
+            round(extract(epoch FROM booking_at - min(occurred_at)) / 60, 1)::text
+         FROM booked
+         JOIN analytics_events AS dialog
+            ON dialog.chat_id = booked.chat_id
+            AND dialog.event_name = 'ai_dialog_started'
+            AND dialog.occurred_at <= booking_at
+            AND dialog.occurred_at::date > day - 7
+         GROUP BY day, booked.chat_id, booking_at
+         ORDER BY day, booked.chat_id",
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .unwrap();
+    let asked: Vec<Way> = sqlx::query_as(
+        "SELECT day, chat_id, dialog_at, booking_at, minutes::text FROM rollups.time_to_booking ORDER BY day, chat_id",
+    )
+    .fetch_all(connection)
+    .await
+    .unwrap();
+    assert!(raw.len() > 20, "{raw:?}");
+    assert_eq!(asked, raw);
 }
 
 async fn seed_funnel(connection: &mut PgConnection, from: DateTime<Utc>, days: i64) -> Funnel {

@@ -7,6 +7,7 @@
 mod clock;
 mod edges;
 mod identity;
+mod questions;
 mod rails;
 mod zones;
 
