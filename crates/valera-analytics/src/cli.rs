@@ -6,9 +6,15 @@ use crate::commands;
 use crate::config;
 use clap::{Parser, Subcommand};
 
+const AFTER_HELP: &str = "\
+To begin: `demo` shows everything on servers of its own; `up` keeps a system running.
+Settings come from the environment or a .env file, flags stand over them: `<COMMAND> --help` names them.
+Exit codes: 0 done, 1 failed or something differs, 2 wrong usage.";
+
 /// Analytics of the Valera assistant: an event-sourced pipeline on NATS JetStream and Postgres.
 #[derive(Debug, Parser)]
-#[command(name = "valera-analytics", version, about, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "valera-analytics", version, about, after_help = AFTER_HELP)]
+#[command(propagate_version = true, arg_required_else_help = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

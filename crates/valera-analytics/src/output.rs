@@ -36,6 +36,11 @@ impl OutputArgs {
     }
 }
 
+/// The program was asked for something that makes no sense, found out only after parsing; the exit code is 2 then.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongUsage(pub String);
+
 /// Writes to standard output. A reader that has gone away, as `head` does, is no failure.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! `funnel`, `latency` and `status`: a table for people, JSON and CSV for programs, the same figures in each.
 
+use super::{file, import};
 use crate::support::{Said, System, event, python};
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -39,10 +40,12 @@ async fn reports_say_the_same_as_tables_as_json_and_as_csv() {
 
     let table = system.says(&["latency"]).well();
     assert!(table.contains("gpt") && table.contains("p95"), "{table}");
-    let models = json_of(system.says(&["latency", "--days", "2", "--by", "whole", "--json"]));
-    let [model] = models.as_array().unwrap().as_slice() else { panic!("{models}") };
-    assert_eq!((&model["responses"], &model["slow_responses"]), (&json!(3), &json!(1)));
-    assert_eq!((&model["avg_ms"], &model["max_ms"]), (&json!("2100.00"), &json!(3_100)));
+    for by in ["model", "whole"] {
+        let models = json_of(system.says(&["latency", "--days", "2", "--by", by, "--json"]));
+        let [model] = models.as_array().unwrap().as_slice() else { panic!("{models}") };
+        assert_eq!((&model["responses"], &model["slow_responses"]), (&json!(3), &json!(1)));
+        assert_eq!((&model["avg_ms"], &model["max_ms"]), (&json!("2100.00"), &json!(3_100)));
+    }
     for by in ["hour", "day"] {
         let rows = json_of(system.says(&["latency", "--by", by, "--json"]));
         assert_eq!(rows[0]["responses"], json!(3), "{by}: {rows}");
@@ -61,14 +64,93 @@ async fn reports_say_the_same_as_tables_as_json_and_as_csv() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_over_nothing_is_an_empty_answer_and_not_a_failure() {
     let system = System::start().await;
-    assert!(system.says(&["funnel"]).well().contains("no events in this period"));
+    let out = system.says(&["funnel", "--from", "2020-01-01", "--to", "2020-01-31"]).well();
+    assert_eq!(out, "no events from 2020-01-01 to 2020-01-31\n");
+    // Whole weeks: the first of January 2020 is a Wednesday, the 31st a Friday.
+    let out = system.says(&["funnel", "--from", "2020-01-01", "--to", "2020-01-31", "--by", "week"]).well();
+    assert_eq!(out, "no events from 2019-12-30 to 2020-02-02\n");
+    let out = system.says(&["funnel", "--from", "2020-01-01", "--to", "2020-01-31", "--by", "cohort"]).well();
+    assert_eq!(out, "no dialogs from 2019-12-30 to 2020-02-02\n");
+    assert!(system.says(&["funnel"]).well().starts_with("no events from "));
     assert_eq!(json_of(system.says(&["funnel", "--from", "2020-01-01", "--to", "2020-01-31", "--json"])), json!([]));
-    assert!(system.says(&["latency"]).well().contains("no response times in this period"));
+    assert_eq!(system.says(&["latency"]).well(), "no response times in the last 24 hours\n");
+    let out = system.says(&["latency", "--to", "2020-01-31", "--days", "2", "--model", "gpt"]).well();
+    assert_eq!(out, "no response times of gpt from 2020-01-30 to 2020-01-31\n");
+    // Before the calendar begins, and after it ends.
+    for day in ["0001-01-01", "9999-12-31"] {
+        assert_eq!(json_of(system.says(&["latency", "--from", "0001-01-01", "--to", day, "--json"])), json!([]));
+        assert_eq!(json_of(system.says(&["funnel", "--from", "0001-01-01", "--to", day, "--json"])), json!([]));
+    }
     assert_eq!(json_of(system.says(&["latency", "--json"])), json!([]));
     assert!(system.says(&["funnel", "--csv"]).well().starts_with("day,chats,"));
-    system
-        .says(&["funnel", "--from", "2026-02-02", "--to", "2026-02-01"])
-        .complaining(1, &["2026-02-02", "2026-02-01"]);
+    for command in ["funnel", "latency"] {
+        let swapped = system.says(&[command, "--from", "2026-02-02", "--to", "2026-02-01"]);
+        swapped.complaining(2, &["--from 2026-02-02 is after --to 2026-02-01"]);
+        system.says(&[command, "--from", "9999-01-01"]).complaining(2, &["--from 9999-01-01 is after today"]);
+    }
+}
+
+/// Two weeks, from Monday the 9th of March 2026: chat 1 comes back in the second, and chat 2 books there.
+const TWO_WEEKS: &str = r#"
+{"event_name":"ai_dialog_started","chat_id":1,"occurred_at":"2026-03-10T12:00:00+03:00"}
+{"event_name":"booking_request_created","chat_id":1,"occurred_at":"2026-03-10T12:30:00+03:00","properties":{"booking_id":1,"services_count":1,"estimated_total":1}}
+{"event_name":"ai_dialog_started","chat_id":2,"occurred_at":"2026-03-15T23:59:59+03:00"}
+{"event_name":"service_suggested","chat_id":2,"occurred_at":"2026-03-16T00:00:00+03:00","properties":{"service_name":"paint","confidence_score":0.5}}
+{"event_name":"booking_request_created","chat_id":2,"occurred_at":"2026-03-16T00:30:00+03:00","properties":{"booking_id":2,"services_count":1,"estimated_total":1}}
+{"event_name":"ai_dialog_started","chat_id":1,"occurred_at":"2026-03-17T12:00:00+03:00"}
+{"event_name":"ai_response_time","chat_id":1,"occurred_at":"2026-03-15T23:59:59.999999+03:00","properties":{"duration_ms":100,"model_used":"a"}}
+{"event_name":"ai_response_time","chat_id":1,"occurred_at":"2026-03-16T00:00:00+03:00","properties":{"duration_ms":20,"model_used":"a"}}
+{"event_name":"ai_response_time","chat_id":1,"occurred_at":"2026-03-16T00:10:00+03:00","properties":{"duration_ms":4000,"model_used":"b"}}
+{"event_name":"ai_response_time","chat_id":1,"occurred_at":"2026-03-17T12:00:00+03:00","properties":{"duration_ms":30,"model_used":"b"}}
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn periods_and_groups_give_what_a_hand_counts() {
+    let system = System::start().await;
+    import(&system, &[], &file(&system, "weeks.ndjson", TWO_WEEKS)).well();
+    system.settle().await;
+    let period = ["--from", "2026-03-10", "--to", "2026-03-17", "--csv"];
+    for (command, expected) in [
+        (
+            &["funnel"][..],
+            &[
+                "2026-03-10,1,1,0,0,0,1,0,1,100.00",
+                "2026-03-15,2,1,0,0,0,0,0,0,0.00",
+                "2026-03-16,2,0,1,0,0,1,0,0,",
+                "2026-03-17,1,1,0,0,0,0,0,0,0.00",
+            ][..],
+        ),
+        (&["funnel", "--by", "week"], &["2026-03-09,2,2,0,0,0,1,0,1,50.00", "2026-03-16,2,1,1,0,0,1,0,0,0.00"]),
+        (&["funnel", "--by", "cohort"], &["2026-03-09,2,1,2,100.00"]),
+        (
+            &["latency"],
+            &[
+                "2026-03-15,a,1,0,100.00,100,100,100,100",
+                "2026-03-16,a,1,0,20.00,20,20,20,20",
+                "2026-03-16,b,1,1,4000.00,4015,4015,4015,4000",
+                "2026-03-17,b,1,0,30.00,30,30,30,30",
+            ],
+        ),
+        (
+            &["latency", "--by", "hour", "--model", "a"],
+            &["2026-03-15 23:00,a,1,0,100.00,100,100,100,100", "2026-03-16 00:00,a,1,0,20.00,20,20,20,20"],
+        ),
+        (&["latency", "--by", "model"], &["all,a,2,0,60.00,20,100,100,100", "all,b,2,1,2015.00,30,4015,4015,4000"]),
+        (&["latency", "--by", "whole"], &["all,all,4,1,1037.50,30,4015,4015,4000"]),
+        (&["latency", "--by", "whole", "--model", "b"], &["all,b,2,1,2015.00,30,4015,4015,4000"]),
+    ] {
+        let csv = system.says(&[command, &period].concat()).well();
+        let rows: Vec<_> = csv.lines().skip(1).collect();
+        assert_eq!(rows, expected, "{command:?}");
+    }
+    // The day after the last event is another day: hours end where the local day does.
+    let rows =
+        json_of(system.says(&["latency", "--from", "2026-03-16", "--to", "2026-03-16", "--by", "hour", "--json"]));
+    assert_eq!(rows.as_array().unwrap().len(), 2, "{rows}");
+    let table = system.says(&["funnel", "--from", "2026-03-10", "--to", "2026-03-17"]).well();
+    let total = table.lines().find(|line| line.starts_with(" Total")).unwrap();
+    let total: Vec<_> = total.split_whitespace().skip(1).collect();
+    assert_eq!(total, ["2", "2", "1", "0", "0", "2", "100.00"], "each chat once:\n{table}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,6 +21,13 @@ fn every_command_has_help() {
     }
 }
 
+#[test]
+fn the_help_of_what_people_use_daily_reads_well() {
+    for command in ["track", "import", "funnel", "latency"] {
+        insta::assert_snapshot!(format!("help_of_{command}"), says(&[command, "--help"]).well());
+    }
+}
+
 /// As the help lists them.
 fn commands() -> Vec<String> {
     let help = says(&["--help"]).well();
@@ -45,7 +52,11 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
         (&["run", "everything"], "persister"),
         (&["import"], "<FILE>"),
         (&["topology", "destroy"], "unrecognized subcommand"),
-        (&["funnel", "--from=yesterday", "--database-url=x"], "--from"),
+        (&["funnel", "--from=yesterday", "--database-url=x"], "'--from <DAY>': expected a day as 2026-11-24"),
+        (&["latency", "--to=2026-2-1", "--database-url=x"], "'--to <DAY>': expected a day as 2026-11-24"),
+        (&["latency", "--hours=2", "--days=2", "--database-url=x"], "cannot be used with"),
+        (&["latency", "--by=week", "--database-url=x"], "hour, day, model, whole"),
+        (&["funnel", "--days=2", "--from=2026-01-01", "--database-url=x"], "cannot be used with"),
         (&["funnel", "--days=0", "--database-url=x"], "--days"),
         (&["funnel", "--json", "--csv", "--database-url=x"], "cannot be used with"),
         (&["funnel"], "--database-url"),

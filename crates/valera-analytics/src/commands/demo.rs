@@ -9,7 +9,7 @@ use crate::{
     embedded::{Tools, reachable_dir, scratch_dir},
     local::{LocalSystem, Options},
     output,
-    report::{self, FunnelDay, LatencyRow, LetterGroup},
+    report::{self, FunnelCounts, FunnelDay, LatencyRow, LetterGroup},
     simulation::{Expected, Message, Simulation},
     terminal::Style,
 };
@@ -128,14 +128,15 @@ impl Demo {
         let first_day = reports::local_day(connection, from).await?;
         let today = reports::local_day(connection, now).await?;
         let days: Vec<FunnelDay> = reports::funnel_daily(connection, first_day, today).await?;
-        let hours: Vec<LatencyRow> =
-            reports::response_times(connection, Grain::Hour, now - TimeDelta::hours(6), now).await?;
-        let whole: Vec<LatencyRow> = reports::response_times(connection, Grain::Whole, from, now).await?;
+        let total: FunnelCounts = reports::funnel_period(connection, first_day, today).await?;
+        let lately = (now - TimeDelta::hours(6), now);
+        let hours: Vec<LatencyRow> = reports::response_times(connection, Grain::Hour, lately, None).await?;
+        let models: Vec<LatencyRow> = reports::response_times(connection, Grain::Model, (from, now), None).await?;
         let letters: Vec<LetterGroup> = desk::groups(connection, &Filter::default()).await?;
         let parts = [
-            ("The funnel by day", report::funnel(&days, style)),
-            ("Response times, the last six hours", report::latency(&hours, None, style)),
-            ("Response times, all days", report::latency(&whole, None, style)),
+            ("The funnel by day", report::funnel(&days, &total, "on these days", style)),
+            ("Response times, the last six hours", report::latency(&hours, None, "in these hours", style)),
+            ("Response times, all days", report::latency(&models, None, "on these days", style)),
             ("Dead letters", report::letters(&letters, style)),
             ("What became of every message", outcomes(watched)),
         ];

@@ -1,44 +1,82 @@
-//! `funnel`: how many dialogs become bookings, by local day, from the rollups.
+//! `funnel`: how many dialogs become bookings, by local day, week or cohort, from the rollups.
 
+use super::period::{Period, PeriodArgs};
 use crate::{
     config::DatabaseArgs,
     output::OutputArgs,
-    report::{self, FunnelDay},
+    report::{self, FunnelCohort, FunnelCounts, FunnelDay, FunnelWeek},
 };
-use anyhow::ensure;
-use chrono::{Days, NaiveDate, Utc};
-use clap::Args;
+use chrono::{NaiveDate, Weekday};
+use clap::{Args, ValueEnum};
 use valera_pipeline::store::{Writer, reports};
 
-/// Show the funnel by day
+/// Show the funnel: how many dialogs become bookings
+///
+/// Of a period in local days: --days N, or --from and --to. Without either it is the last 14 days, with --by week or
+/// cohort the last 8 weeks. Counts are of chats.
 #[derive(Debug, Args)]
 pub struct Funnel {
-    /// The last so many days, today among them
-    #[arg(long, default_value_t = 14, value_parser = clap::value_parser!(u64).range(1..=36_600), conflicts_with = "from")]
-    days: u64,
-    /// First local day, as 2026-11-24
-    #[arg(long, value_name = "DAY")]
-    from: Option<NaiveDate>,
-    /// Last local day [default: today]
-    #[arg(long, value_name = "DAY")]
-    to: Option<NaiveDate>,
+    #[command(flatten)]
+    period: PeriodArgs,
+    /// How to group
+    #[arg(long, value_enum, default_value_t = By::Day)]
+    by: By,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
     database: DatabaseArgs,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum By {
+    /// What each day's chats did on that day
+    Day,
+    /// What each week's chats did in that week; weeks are whole, from Monday
+    Week,
+    /// By the week of a chat's first dialog in the period, whenever the rest came; weeks are whole
+    Cohort,
+}
+
+impl By {
+    fn default_days(self) -> u64 {
+        match self {
+            Self::Day => 14,
+            Self::Week | Self::Cohort => 8 * 7 - 6,
+        }
+    }
+}
+
 impl Funnel {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let mut writer = Writer::new(&self.database.database_url, "valera funnel", "")?;
+        let asked = self.period.resolve(&mut writer, self.by.default_days()).await?;
+        let Period { from, to } = if self.by == By::Day { asked } else { whole_weeks(asked) };
+        let period = Period { from, to }.to_string();
         let connection = writer.connection().await?;
-        let to = match self.to {
-            Some(day) => day,
-            None => reports::local_day(connection, Utc::now()).await?,
-        };
-        let from = self.from.unwrap_or_else(|| to.checked_sub_days(Days::new(self.days - 1)).unwrap_or(to));
-        ensure!(from <= to, "--from {from} is after --to {to}");
-        let days: Vec<FunnelDay> = reports::funnel_daily(connection, from, to).await?;
-        self.output.print(&days, report::funnel)
+        match self.by {
+            By::Day => {
+                let days: Vec<FunnelDay> = reports::funnel_daily(connection, from, to).await?;
+                let total: FunnelCounts = reports::funnel_period(connection, from, to).await?;
+                self.output.print(&days, |days, style| report::funnel(days, &total, &period, style))
+            }
+            By::Week => {
+                let weeks: Vec<FunnelWeek> = reports::funnel_weekly(connection, from, to).await?;
+                let total: FunnelCounts = reports::funnel_period(connection, from, to).await?;
+                self.output.print(&weeks, |weeks, style| report::funnel_weeks(weeks, &total, &period, style))
+            }
+            By::Cohort => {
+                let cohorts: Vec<FunnelCohort> = reports::weekly_cohorts(connection, from, to).await?;
+                self.output.print(&cohorts, |cohorts, style| report::funnel_cohorts(cohorts, &period, style))
+            }
+        }
+    }
+}
+
+/// The weeks that a period touches, from their first Monday to their last Sunday.
+fn whole_weeks(period: Period) -> Period {
+    let week = |day: NaiveDate| day.week(Weekday::Mon);
+    Period {
+        from: week(period.from).checked_first_day().unwrap_or(period.from),
+        to: week(period.to).checked_last_day().unwrap_or(period.to),
     }
 }

@@ -1,29 +1,39 @@
-//! `latency`: how fast the assistant answered, by hour, day or over a period, and by model, from the rollups.
+//! `latency`: how fast the assistant answered, by hour, day, model or over a whole period, from the rollups.
 
+use super::period::PeriodArgs;
 use crate::{
     config::DatabaseArgs,
     output::OutputArgs,
     report::{self, LatencyRow},
 };
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, ValueEnum};
 use valera_pipeline::store::{
     Writer,
     reports::{self, Grain},
 };
 
-/// Show response times by model
+/// Show response times
+///
+/// Of a period in local days: --days N, or --from and --to; or of the last --hours N. Without any it is the last 24 hours.
 #[derive(Debug, Args)]
 pub struct Latency {
-    /// The last so many hours
-    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=900_000), conflicts_with = "days")]
-    hours: u32,
-    /// The last so many days, counted as 24 hours
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36_600))]
-    days: Option<u32>,
-    /// How to group [default: hour, or day with --days]
+    /// The last so many hours [default: 24]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=900_000),
+        conflicts_with_all = ["days", "from", "to"]
+    )]
+    hours: Option<u32>,
+    #[command(flatten)]
+    period: PeriodArgs,
+    /// How to group [default: hour, or day for a period of days]
     #[arg(long, value_enum)]
     by: Option<By>,
+    /// Only this model, as it is named in the reports
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -32,25 +42,43 @@ pub struct Latency {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum By {
+    /// A row for each hour and model
     Hour,
+    /// A row for each local day and model
     Day,
-    /// The whole period as one row a model
+    /// A row for each model
+    Model,
+    /// One row over everything
     Whole,
 }
 
 impl Latency {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let mut writer = Writer::new(&self.database.database_url, "valera latency", "")?;
-        let connection = writer.connection().await?;
-        let hours = self.days.map_or(self.hours, |days| days * 24);
-        let grain = match (self.by, self.days) {
-            (Some(By::Hour), _) | (None, None) => Grain::Hour,
-            (Some(By::Day), _) | (None, Some(_)) => Grain::Day,
+        let (between, period) = self.resolve(&mut writer).await?;
+        let grain = match (self.by, self.period.is_given()) {
+            (Some(By::Hour), _) | (None, false) => Grain::Hour,
+            (Some(By::Day), _) | (None, true) => Grain::Day,
+            (Some(By::Model), _) => Grain::Model,
             (Some(By::Whole), _) => Grain::Whole,
         };
-        let to = Utc::now();
-        let from = to - TimeDelta::hours(i64::from(hours));
-        let rows: Vec<LatencyRow> = reports::response_times(connection, grain, from, to).await?;
-        self.output.print(&rows, |rows, style| report::latency(rows, None, style))
+        let connection = writer.connection().await?;
+        let model = self.model.as_deref();
+        let rows: Vec<LatencyRow> = reports::response_times(connection, grain, between, model).await?;
+        let whole: Vec<LatencyRow> = reports::response_times(connection, Grain::Whole, between, model).await?;
+        let total = whole.first().filter(|_| rows.len() > 1);
+        let period = model.map_or_else(|| period.clone(), |model| format!("of {model} {period}"));
+        self.output.print(&rows, |rows, style| report::latency(rows, total, &period, style))
+    }
+
+    /// From when to when, and how that is said.
+    async fn resolve(&self, writer: &mut Writer) -> anyhow::Result<((DateTime<Utc>, DateTime<Utc>), String)> {
+        if self.period.is_given() {
+            let period = self.period.resolve(writer, 1).await?;
+            let between = reports::hours_of_days(writer.connection().await?, period.from, period.to).await?;
+            return Ok((between, period.to_string()));
+        }
+        let (hours, now) = (self.hours.unwrap_or(24), Utc::now());
+        Ok(((now - TimeDelta::hours(i64::from(hours)), now), format!("in the last {hours} hours")))
     }
 }

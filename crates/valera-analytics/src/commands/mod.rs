@@ -16,4 +16,5 @@ pub mod track;
 pub mod up;
 pub mod verify;
 
+mod period;
 mod stop;

@@ -20,8 +20,12 @@ use valera_events::{Headers, Origin, Verdict, check, id, privacy::pseudonymise_b
 use valera_pipeline::consume::Link;
 use valera_tracker::{Outgoing, Publisher};
 
+const EXAMPLE: &str =
+    "Example: track service_suggested --chat-id 42 --property service_name=paint --property confidence_score=0.9";
+
 /// Publish one event
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
 pub struct Track {
     /// Its name, as booking_request_created
     event: String,

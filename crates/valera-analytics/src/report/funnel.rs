@@ -1,10 +1,11 @@
-//! The funnel by day, and where people drop off.
+//! The funnel by day, week or cohort, and where people drop off.
 //!
-//! It does not count: every figure is a column of `rollups.funnel_daily` or a sum of one.
+//! It does not count: every figure comes from the rollups. Totals are given, not added up, because a chat that wrote on
+//! two days is one chat; only cohorts add up, since a chat stands in one.
 
 use chrono::NaiveDate;
 use comfy_table::Cell;
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use super::{
     Row, percent,
@@ -12,11 +13,9 @@ use super::{
 };
 use crate::terminal::Style;
 
-/// A row of `rollups.funnel_daily`: chats with at least one such event on the day.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
-pub struct FunnelDay {
-    /// The local day.
-    pub day: NaiveDate,
+/// Chats with at least one such event in a day, a week or another period.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct FunnelCounts {
     /// Chats with any event.
     pub chats: i64,
     /// Chats in which a dialog started.
@@ -37,28 +36,131 @@ pub struct FunnelDay {
     pub conversion_rate: Option<String>,
 }
 
-impl Row for FunnelDay {
-    const COLUMNS: &'static [&'static str] = &[
-        "day",
-        "chats",
-        "dialogs",
-        "suggestions",
-        "services_added",
-        "carts_confirmed",
-        "bookings",
-        "dialogs_with_suggestion",
-        "dialogs_with_booking",
-        "conversion_rate",
-    ];
+/// A row of `rollups.funnel_daily`.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct FunnelDay {
+    /// The local day.
+    pub day: NaiveDate,
+    /// Its chats.
+    #[sqlx(flatten)]
+    pub counts: FunnelCounts,
 }
 
-const COLUMNS: &[Column] = &[
-    Column::Name("Day"),
+/// A row of `rollups.funnel_weekly`.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct FunnelWeek {
+    /// The Monday of the week.
+    pub week: NaiveDate,
+    /// Its chats.
+    #[sqlx(flatten)]
+    pub counts: FunnelCounts,
+}
+
+/// A row of `rollups.weekly_cohorts`: the chats whose first dialog of the period fell into the week, and what became of
+/// them by the end of the period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct FunnelCohort {
+    /// The Monday of the week.
+    pub week: NaiveDate,
+    /// Its chats.
+    pub started_dialogs: i64,
+    /// Those that were suggested a service.
+    pub received_suggestions: i64,
+    /// Those that booked.
+    pub created_bookings: i64,
+    /// `created_bookings` of `started_dialogs`, in percent with two decimals.
+    pub conversion_rate: Option<String>,
+}
+
+/// The columns of a row that begins with this one.
+macro_rules! columns_after {
+    ($first:literal) => {
+        &[
+            $first,
+            "chats",
+            "dialogs",
+            "suggestions",
+            "services_added",
+            "carts_confirmed",
+            "bookings",
+            "dialogs_with_suggestion",
+            "dialogs_with_booking",
+            "conversion_rate",
+        ]
+    };
+}
+
+impl Row for FunnelDay {
+    const COLUMNS: &'static [&'static str] = columns_after!("day");
+}
+
+impl Row for FunnelWeek {
+    const COLUMNS: &'static [&'static str] = columns_after!("week");
+}
+
+impl Row for FunnelCohort {
+    const COLUMNS: &'static [&'static str] =
+        &["week", "started_dialogs", "received_suggestions", "created_bookings", "conversion_rate"];
+}
+
+impl Serialize for FunnelDay {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.counts.serialize_after("day", self.day, serializer)
+    }
+}
+
+impl Serialize for FunnelWeek {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.counts.serialize_after("week", self.week, serializer)
+    }
+}
+
+impl FunnelCounts {
+    /// One flat row, because CSV knows no nested ones and serde's `flatten` makes maps, which CSV refuses.
+    fn serialize_after<S: Serializer>(
+        &self,
+        key: &'static str,
+        start: NaiveDate,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let mut row = serializer.serialize_struct("FunnelRow", 10)?;
+        row.serialize_field(key, &start)?;
+        row.serialize_field("chats", &self.chats)?;
+        row.serialize_field("dialogs", &self.dialogs)?;
+        row.serialize_field("suggestions", &self.suggestions)?;
+        row.serialize_field("services_added", &self.services_added)?;
+        row.serialize_field("carts_confirmed", &self.carts_confirmed)?;
+        row.serialize_field("bookings", &self.bookings)?;
+        row.serialize_field("dialogs_with_suggestion", &self.dialogs_with_suggestion)?;
+        row.serialize_field("dialogs_with_booking", &self.dialogs_with_booking)?;
+        row.serialize_field("conversion_rate", &self.conversion_rate)?;
+        row.end()
+    }
+
+    fn steps(&self) -> [i64; 5] {
+        [self.dialogs, self.suggestions, self.services_added, self.carts_confirmed, self.bookings]
+    }
+
+    fn cells(&self) -> impl Iterator<Item = Cell> {
+        let rate = optional(self.conversion_rate.as_deref());
+        [number(self.chats)].into_iter().chain(self.steps().map(number)).chain([rate])
+    }
+}
+
+const COLUMNS: [Column; 7] = [
     Column::Number("Chats"),
     Column::Number("Dialogs"),
     Column::Number("Suggested"),
     Column::Number("Added"),
     Column::Number("Carts"),
+    Column::Number("Bookings"),
+    Column::Number("Conv. %"),
+];
+
+const COHORT_COLUMNS: &[Column] = &[
+    Column::Name("Cohort of"),
+    Column::Number("Dialogs"),
+    Column::Number("Suggested"),
     Column::Number("Bookings"),
     Column::Number("Conv. %"),
 ];
@@ -70,44 +172,63 @@ const BESIDE_BAR: u16 = 36;
 /// The longest bar, in columns.
 const LONGEST_BAR: u16 = 48;
 
-/// The funnel as a table with totals, and a bar for each of its steps. Days are shown in the order given.
+/// Days as a table, in the order given, with the total over the period, and a bar for each step of it. `period` says
+/// when, for where there is nothing.
 #[must_use]
-pub fn funnel(days: &[FunnelDay], style: Style) -> String {
-    if days.is_empty() {
-        return "no events in this period; try --days 30\n".to_owned();
+pub fn funnel(days: &[FunnelDay], total: &FunnelCounts, period: &str, style: Style) -> String {
+    let rows: Vec<_> = days.iter().map(|row| (row.day, &row.counts)).collect();
+    periods("Day", &rows, total, period, style)
+}
+
+/// The same for weeks.
+#[must_use]
+pub fn funnel_weeks(weeks: &[FunnelWeek], total: &FunnelCounts, period: &str, style: Style) -> String {
+    let rows: Vec<_> = weeks.iter().map(|row| (row.week, &row.counts)).collect();
+    periods("Week of", &rows, total, period, style)
+}
+
+/// Cohorts as a table with their sum.
+#[must_use]
+pub fn funnel_cohorts(cohorts: &[FunnelCohort], period: &str, style: Style) -> String {
+    if cohorts.is_empty() {
+        return format!("no dialogs {period}\n");
     }
-    let total = |column: fn(&FunnelDay) -> i64| days.iter().map(column).sum::<i64>();
-    let totals = [
-        total(|day| day.chats),
-        total(|day| day.dialogs),
-        total(|day| day.suggestions),
-        total(|day| day.services_added),
-        total(|day| day.carts_confirmed),
-        total(|day| day.bookings),
-    ];
-    let conversion = percent(total(|day| day.dialogs_with_booking), total(|day| day.dialogs));
-    let mut last = vec![text("Total")];
-    last.extend(totals.map(number));
-    last.push(optional(conversion));
-    let [_, steps @ ..] = totals;
+    let total = |column: fn(&FunnelCohort) -> i64| cohorts.iter().map(column).sum::<i64>();
+    let (dialogs, bookings) = (total(|row| row.started_dialogs), total(|row| row.created_bookings));
+    let cells = |label: Cell, counts: [i64; 3], rate: Option<&str>| {
+        [label].into_iter().chain(counts.map(number)).chain([optional(rate)]).collect::<Vec<_>>()
+    };
+    let rows = cohorts.iter().map(|row| {
+        let counts = [row.started_dialogs, row.received_suggestions, row.created_bookings];
+        cells(figure(row.week.to_string()), counts, row.conversion_rate.as_deref())
+    });
+    let suggestions = total(|row| row.received_suggestions);
+    let last = cells(text("Total"), [dialogs, suggestions, bookings], percent(bookings, dialogs).as_deref());
     format!(
-        "{}Totals add up days: a chat that wrote on two days counts in both.\n\n{}",
-        table::table(COLUMNS, days.iter().map(day_cells).collect(), Some(last), style),
-        drop_off(steps, style)
+        "{}A chat stands in the week of its first dialog {period}.\n",
+        table::table(COHORT_COLUMNS, rows.collect(), Some(last), style)
     )
 }
 
-fn day_cells(day: &FunnelDay) -> Vec<Cell> {
-    vec![
-        figure(day.day.to_string()),
-        number(day.chats),
-        number(day.dialogs),
-        number(day.suggestions),
-        number(day.services_added),
-        number(day.carts_confirmed),
-        number(day.bookings),
-        optional(day.conversion_rate.as_deref()),
-    ]
+fn periods(
+    heading: &'static str,
+    rows: &[(NaiveDate, &FunnelCounts)],
+    total: &FunnelCounts,
+    period: &str,
+    style: Style,
+) -> String {
+    if rows.is_empty() {
+        return format!("no events {period}\n");
+    }
+    let columns: Vec<_> = [Column::Name(heading)].into_iter().chain(COLUMNS).collect();
+    let cells =
+        rows.iter().map(|(start, counts)| [figure(start.to_string())].into_iter().chain(counts.cells()).collect());
+    let last = [text("Total")].into_iter().chain(total.cells()).collect();
+    format!(
+        "{}The total counts each chat once, though it may stand in several rows.\n\n{}",
+        table::table(&columns, cells.collect(), Some(last), style),
+        drop_off(total.steps(), style)
+    )
 }
 
 /// A line per step, its bar and percentage relative to the dialogs.

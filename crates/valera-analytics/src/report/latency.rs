@@ -41,7 +41,7 @@ impl Row for LatencyRow {
 
 const COLUMNS: &[Column] = &[
     Column::Name("Period"),
-    Column::Text("Model"),
+    Column::Cut("Model"),
     Column::Number("Answers"),
     Column::Number(">3 s"),
     Column::Number("Avg ms"),
@@ -54,20 +54,26 @@ const COLUMNS: &[Column] = &[
 /// A 95th percentile above this is shown in red: what the rollups count as slow, in milliseconds.
 const SLOW_MS: i64 = 3_000;
 
-/// The response times as a table, in the order given, with `total` (a row over the whole period) at its end.
+/// The response times as a table, in the order given, with `total` (a row over the whole period) at its end. `period` says
+/// when, for where there is nothing.
 #[must_use]
-pub fn latency(rows: &[LatencyRow], total: Option<&LatencyRow>, style: Style) -> String {
-    if rows.is_empty() {
-        return "no response times in this period; try --days 30\n".to_owned();
-    }
-    table::table(COLUMNS, rows.iter().map(row_cells).collect(), total.map(row_cells), style)
+pub fn latency(rows: &[LatencyRow], total: Option<&LatencyRow>, period: &str, style: Style) -> String {
+    let Some(first) = rows.first() else {
+        return format!("no response times {}\n", table::harmless(period));
+    };
+    // Hours of one year need not say which: the width is better spent on the model.
+    let year = first.period.get(..5).filter(|_| first.period.len() > "2026-11-24".len());
+    let year = year.filter(|year| rows.iter().all(|row| row.period.starts_with(year))).unwrap_or_default();
+    let cells =
+        rows.iter().map(|row| row_cells(row, row.period.strip_prefix(year).unwrap_or(&row.period), &row.model));
+    table::table(COLUMNS, cells.collect(), total.map(|row| row_cells(row, "Total", "")), style)
 }
 
-fn row_cells(row: &LatencyRow) -> Vec<Cell> {
+fn row_cells(row: &LatencyRow, period: &str, model: &str) -> Vec<Cell> {
     let p95 = optional(row.p95_ms);
     vec![
-        text(&row.period),
-        text(&row.model),
+        text(period),
+        text(model),
         number(row.responses),
         number(row.slow_responses),
         optional(row.avg_ms.as_deref().map(whole)),

@@ -18,7 +18,7 @@ mod verdict;
 
 use serde::Serialize;
 
-pub use funnel::{FunnelDay, funnel};
+pub use funnel::{FunnelCohort, FunnelCounts, FunnelDay, FunnelWeek, funnel, funnel_cohorts, funnel_weeks};
 pub use latency::{LatencyRow, latency};
 pub use letter::{LetterLine, letter, letter_json, letter_lines};
 pub use letters::{LetterGroup, letters};

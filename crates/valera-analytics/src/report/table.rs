@@ -23,6 +23,8 @@ const THIN: char = '\u{202f}';
 pub(super) enum Column {
     /// Words: left-aligned, wrapped where the width runs out.
     Text(&'static str),
+    /// Words of any length: left-aligned, cut where the width runs out.
+    Cut(&'static str),
     /// Names of a bounded length: left-aligned, never wrapped.
     Name(&'static str),
     /// Figures: right-aligned, never wrapped.
@@ -43,8 +45,14 @@ pub(super) fn table(columns: &[Column], rows: Vec<Vec<Cell>>, totals: Option<Vec
     table.set_header(columns.iter().map(heading));
     let has_totals = totals.is_some();
     table.add_rows(rows).add_rows(totals.map(bold));
+    if columns.iter().any(|column| matches!(column, Column::Cut(_))) {
+        table.set_truncation_indicator("…");
+        table.row_iter_mut().for_each(|row| {
+            row.max_height(1);
+        });
+    }
     for (column, kind) in table.column_iter_mut().zip(columns) {
-        if !matches!(kind, Column::Text(_)) {
+        if !matches!(kind, Column::Text(_) | Column::Cut(_)) {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
@@ -56,7 +64,7 @@ pub(super) fn table(columns: &[Column], rows: Vec<Vec<Cell>>, totals: Option<Vec
 }
 
 fn heading(column: &Column) -> Cell {
-    let (Column::Text(words) | Column::Name(words) | Column::Number(words)) = column;
+    let (Column::Text(words) | Column::Cut(words) | Column::Name(words) | Column::Number(words)) = column;
     let cell = Cell::new(words).add_attribute(Attribute::Bold);
     if matches!(column, Column::Number(_)) { cell.set_alignment(CellAlignment::Right) } else { cell }
 }

@@ -11,36 +11,59 @@ use crate::terminal::Style;
 
 const PLAIN: Style = Style { colour: false, width: 80 };
 
+fn counts(counts: [i64; 8]) -> FunnelCounts {
+    let [
+        chats,
+        dialogs,
+        suggestions,
+        services_added,
+        carts_confirmed,
+        bookings,
+        dialogs_with_suggestion,
+        dialogs_with_booking,
+    ] = counts;
+    FunnelCounts {
+        chats,
+        dialogs,
+        suggestions,
+        services_added,
+        carts_confirmed,
+        bookings,
+        dialogs_with_suggestion,
+        dialogs_with_booking,
+        conversion_rate: percent(dialogs_with_booking, dialogs),
+    }
+}
+
+fn date(day: u32) -> Result<NaiveDate> {
+    NaiveDate::from_ymd_opt(2026, 11, day).context("a day")
+}
+
 fn funnel_days() -> Result<Vec<FunnelDay>> {
-    let day = |day, counts: [i64; 8]| -> Result<FunnelDay> {
-        let [
-            chats,
-            dialogs,
-            suggestions,
-            services_added,
-            carts_confirmed,
-            bookings,
-            dialogs_with_suggestion,
-            dialogs_with_booking,
-        ] = counts;
-        Ok(FunnelDay {
-            day: NaiveDate::from_ymd_opt(2026, 11, day).context("a day")?,
-            chats,
-            dialogs,
-            suggestions,
-            services_added,
-            carts_confirmed,
-            bookings,
-            dialogs_with_suggestion,
-            dialogs_with_booking,
-            conversion_rate: percent(dialogs_with_booking, dialogs),
+    Ok(vec![
+        FunnelDay { day: date(22)?, counts: counts([1_250, 1_204, 741, 540, 359, 262, 739, 260]) },
+        FunnelDay { day: date(23)?, counts: counts([3, 0, 0, 0, 0, 0, 0, 0]) },
+        FunnelDay { day: date(24)?, counts: counts([13_480, 12_977, 8_102, 5_844, 3_899, 2_857, 8_099, 2_851]) },
+    ])
+}
+
+/// Less than the sum of the days: some chats came on two.
+fn funnel_total() -> FunnelCounts {
+    counts([14_100, 13_500, 8_500, 6_200, 4_100, 3_000, 8_480, 2_990])
+}
+
+fn funnel_cohort_rows() -> Result<Vec<FunnelCohort>> {
+    let cohort = |day, started_dialogs, received_suggestions, created_bookings| -> Result<FunnelCohort> {
+        let conversion_rate = percent(created_bookings, started_dialogs);
+        Ok(FunnelCohort {
+            week: date(day)?,
+            started_dialogs,
+            received_suggestions,
+            created_bookings,
+            conversion_rate,
         })
     };
-    Ok(vec![
-        day(22, [1_250, 1_204, 741, 540, 359, 262, 739, 260])?,
-        day(23, [3, 0, 0, 0, 0, 0, 0, 0])?,
-        day(24, [13_480, 12_977, 8_102, 5_844, 3_899, 2_857, 8_099, 2_851])?,
-    ])
+    Ok(vec![cohort(16, 8_200, 5_120, 1_804)?, cohort(23, 1_030, 600, 190)?])
 }
 
 fn latency_row(period: &str, model: &str, responses: i64, ms: [i64; 4]) -> LatencyRow {
@@ -102,7 +125,21 @@ fn consumers() -> Vec<ConsumerStatus> {
 
 #[test]
 fn the_funnel_fits_eighty_columns() -> Result<()> {
-    assert_snapshot!(funnel(&funnel_days()?, PLAIN));
+    assert_snapshot!(funnel(&funnel_days()?, &funnel_total(), "on these days", PLAIN));
+    Ok(())
+}
+
+#[test]
+fn weeks_look_like_days() -> Result<()> {
+    let weeks: Vec<_> =
+        funnel_days()?.into_iter().map(|row| FunnelWeek { week: row.day, counts: row.counts }).collect();
+    assert_snapshot!(funnel_weeks(&weeks, &funnel_total(), "in these weeks", PLAIN));
+    Ok(())
+}
+
+#[test]
+fn cohorts_add_up() -> Result<()> {
+    assert_snapshot!(funnel_cohorts(&funnel_cohort_rows()?, "from 2026-11-16 to 2026-11-29", PLAIN));
     Ok(())
 }
 
@@ -121,7 +158,19 @@ fn latency_ends_with_the_row_over_everything() {
         },
     ];
     let total = latency_row("Total", "", 25_615, [1_302, 2_890, 4_002, 12_040]);
-    assert_snapshot!(latency(&rows, Some(&total), PLAIN));
+    assert_snapshot!(latency(&rows, Some(&total), "on these days", PLAIN));
+}
+
+#[test]
+fn hours_of_one_year_do_not_say_it_and_long_names_are_cut() {
+    let rows = [
+        latency_row("2026-11-23 19:00", "deepseek-chat", 18_204, [1_450, 3_020, 4_211, 12_040]),
+        latency_row("2026-11-23 20:00", &"very-long-model-name-".repeat(9), 7_411, [940, 1_722, 2_204, 3_907]),
+    ];
+    assert_snapshot!(latency(&rows, None, "in the last 24 hours", PLAIN));
+    let mut years = rows;
+    years[1].period = "2027-01-01 00:00".to_owned();
+    assert!(latency(&years, None, "", PLAIN).contains("2027-01-01 00:00"));
 }
 
 #[test]
@@ -141,8 +190,9 @@ fn no_line_is_wider_than_the_terminal() -> Result<()> {
     for width in [80, 100] {
         let style = Style { colour: false, width };
         for report in [
-            funnel(&funnel_days()?, style),
-            latency(&rows, None, style),
+            funnel(&funnel_days()?, &funnel_total(), "", style),
+            funnel_cohorts(&funnel_cohort_rows()?, "from 2026-11-16 to 2026-11-29", style),
+            latency(&rows, Some(&latency_row("", "", 1_234_567, [12_040; 4])), "", style),
             letters(&letter_groups(), style),
             status(&consumers(), style),
         ] {
@@ -156,8 +206,15 @@ fn no_line_is_wider_than_the_terminal() -> Result<()> {
 
 #[test]
 fn nothing_to_show_is_said_in_words() {
-    assert_eq!(funnel(&[], PLAIN), "no events in this period; try --days 30\n");
-    assert_eq!(latency(&[], None, PLAIN), "no response times in this period; try --days 30\n");
+    let when = "from 2026-11-01 to 2026-11-02";
+    let nothing = counts([0; 8]);
+    assert_eq!(funnel(&[], &nothing, when, PLAIN), "no events from 2026-11-01 to 2026-11-02\n");
+    assert_eq!(funnel_weeks(&[], &nothing, when, PLAIN), "no events from 2026-11-01 to 2026-11-02\n");
+    assert_eq!(funnel_cohorts(&[], when, PLAIN), "no dialogs from 2026-11-01 to 2026-11-02\n");
+    assert_eq!(
+        latency(&[], None, "of a\x1b in the last 24 hours", PLAIN),
+        "no response times of a\u{fffd} in the last 24 hours\n"
+    );
     assert!(letters(&[], PLAIN).starts_with("no dead letters"));
     assert!(status(&[], PLAIN).starts_with("no consumers"));
 }
@@ -165,9 +222,9 @@ fn nothing_to_show_is_said_in_words() {
 #[test]
 fn escapes_come_from_the_style_and_never_from_a_name() -> Result<()> {
     let rows = [latency_row("day", "evil\x1b[2J\u{202e}", 1, [1; 4])];
-    let plain = latency(&rows, None, PLAIN);
+    let plain = latency(&rows, None, "", PLAIN);
     assert!(!plain.contains('\x1b') && !plain.contains('\u{202e}'));
-    let coloured = funnel(&funnel_days()?, Style { colour: true, ..PLAIN });
+    let coloured = funnel(&funnel_days()?, &funnel_total(), "", Style { colour: true, ..PLAIN });
     assert!(coloured.contains('\x1b'));
     Ok(())
 }
@@ -197,6 +254,8 @@ fn names_its_fields<T: Row>(row: &T) -> Result<bool> {
 #[test]
 fn columns_are_the_fields_in_their_order() -> Result<()> {
     assert!(names_its_fields(&funnel_days()?[0])?);
+    assert!(names_its_fields(&FunnelWeek { week: date(23)?, counts: funnel_total() })?);
+    assert!(names_its_fields(&funnel_cohort_rows()?[0])?);
     assert!(names_its_fields(&latency_row("", "", 0, [0; 4]))?);
     assert!(names_its_fields(&letter_groups()[0])?);
     assert!(names_its_fields(&consumers()[0])?);

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use valera_events::{id, subject};
 
 use super::{Kind, Message};
-use crate::report::{FunnelDay, percent};
+use crate::report::{FunnelCounts, FunnelDay, percent};
 
 /// The ledger of a simulation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -80,8 +80,7 @@ fn funnel_day(day: NaiveDate, chats: &BTreeMap<i64, BTreeSet<&str>>) -> FunnelDa
     };
     let dialogs = with(&["ai_dialog_started"]);
     let dialogs_with_booking = with(&["ai_dialog_started", "booking_request_created"]);
-    FunnelDay {
-        day,
+    let counts = FunnelCounts {
         chats: with(&[]),
         dialogs,
         suggestions: with(&["service_suggested"]),
@@ -91,5 +90,6 @@ fn funnel_day(day: NaiveDate, chats: &BTreeMap<i64, BTreeSet<&str>>) -> FunnelDa
         dialogs_with_suggestion: with(&["ai_dialog_started", "service_suggested"]),
         dialogs_with_booking,
         conversion_rate: percent(dialogs_with_booking, dialogs),
-    }
+    };
+    FunnelDay { day, counts }
 }

@@ -31,8 +31,14 @@ use valera_tracker::{Outgoing, Publisher};
 /// How many lines are named one by one.
 const NAMED: u64 = 20;
 
+const EXAMPLE: &str = r#"Example of a line, with event_id (a UUIDv7) or occurred_at, or both:
+  {"event_name":"ai_dialog_started","chat_id":42,"occurred_at":"2026-11-24T12:00:00+03:00","properties":{}}
+
+A second import of the same file changes nothing."#;
+
 /// Publish a file of events, one JSON object a line
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
 pub struct Import {
     /// The file; - is standard input
     file: PathBuf,
