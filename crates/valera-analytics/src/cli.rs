@@ -45,7 +45,8 @@ impl Cli {
     /// # Errors
     /// Whatever made it fail, in words for whoever called it.
     pub fn run(self) -> anyhow::Result<()> {
-        config::log_to_stderr(matches!(self.command, Command::Demo(_)));
+        // What runs until it is stopped tells of itself; the others answer.
+        config::log_to_stderr(!matches!(self.command, Command::Run(_) | Command::Up(_)));
         tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
             match self.command {
                 Command::Demo(demo) => demo.run().await,

@@ -86,13 +86,15 @@ impl Import {
             "{events} events, {flawed} flawed, {left_out} left out; \
              {published} published ({known} of them known to the broker) at {rate:.0}/s\n"
         ))?;
-        if flawed + left_out > 0 {
-            bail!(
-                "{flawed} flawed events end in the dead letters, where they can be mended and retried; {left_out} left \
-                 out can be mended in the file, which may then be imported again"
-            );
+        match (flawed, left_out) {
+            (0, 0) => Ok(()),
+            (_, 0) => bail!("{flawed} flawed: they end in the dead letters, where they can be mended and retried"),
+            (0, _) => bail!("{left_out} left out: mend them in the file and import it again"),
+            _ => bail!(
+                "{flawed} flawed, which end in the dead letters and can be mended there; {left_out} left out: mend them \
+                 in the file and import it again"
+            ),
         }
-        Ok(())
     }
 
     /// The file and its size in bytes; 0 where nobody knows it.
