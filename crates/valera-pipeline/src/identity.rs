@@ -70,6 +70,12 @@ impl<T> Identities<T> {
         first.chain(rest)
     }
 
+    /// The deliveries of one id, given by its position in `first`.
+    pub(crate) fn deliveries_of(&self, position: usize) -> impl Iterator<Item = usize> {
+        let rest = self.rest.iter().filter(move |(_, of, _)| *of == position).map(|(delivery, ..)| *delivery);
+        std::iter::once(self.first[position].delivery).chain(rest)
+    }
+
     /// Replaces the event of each id, in the order of ids.
     pub(crate) fn map<U>(self, mut replace: impl FnMut(&mut Identified<T>) -> U) -> Identities<U> {
         let first = self.first.into_iter().map(|mut first| {

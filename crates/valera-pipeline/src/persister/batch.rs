@@ -109,10 +109,11 @@ impl Batch {
             .collect()
     }
 
-    /// A letter for a row, for a reason found after the contract.
-    pub(super) fn letter(&self, row: usize, reason: Reason) -> Letter {
-        let event = &self.events.first[row];
-        self.accepted_letter(event.delivery, event.event_id, reason)
+    /// Letters for all deliveries of a row's id, for a reason found after the contract. They end with the row, and may
+    /// hold other bytes than it.
+    pub(super) fn letters_of(&self, row: usize, reason: &Reason) -> impl Iterator<Item = Letter> {
+        let event_id = self.events.first[row].event_id;
+        self.events.deliveries_of(row).map(move |delivery| self.accepted_letter(delivery, event_id, reason.clone()))
     }
 
     fn accepted_letter(&self, delivery: usize, event_id: Uuid, reason: Reason) -> Letter {

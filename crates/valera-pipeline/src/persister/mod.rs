@@ -102,7 +102,7 @@ impl Persister {
             match self.write(batch, &part, false, stored).await {
                 Err(Failure::Data { sqlstate }) if part.len() == 1 => {
                     stored.unstored.insert(part[0], Outcome::Rejected);
-                    stored.refused.push(refused(batch, part[0], &sqlstate));
+                    stored.refused.extend(refused(batch, part[0], &sqlstate));
                 }
                 Err(Failure::Data { .. }) if part.len() > 1 => {
                     parts.push(part.split_off(part.len() / 2));
@@ -162,16 +162,14 @@ enum Way {
     Staged,
 }
 
-fn refused(batch: &Batch, row: usize, sqlstate: &str) -> Letter {
+fn refused(batch: &Batch, row: usize, sqlstate: &str) -> Vec<Letter> {
     warn!(event.id = %batch.events.first[row].event_id, sqlstate, "Postgres refused an event that the contract accepts");
-    batch.letter(
-        row,
-        Reason {
-            reason: ReasonCode::RefusedByDatabase,
-            path: String::new(),
-            expected: format!("a row that Postgres stores; it answered with SQLSTATE {sqlstate}"),
-        },
-    )
+    let reason = Reason {
+        reason: ReasonCode::RefusedByDatabase,
+        path: String::new(),
+        expected: format!("a row that Postgres stores; it answered with SQLSTATE {sqlstate}"),
+    };
+    batch.letters_of(row, &reason).collect()
 }
 
 impl Handler for Persister {
