@@ -70,3 +70,20 @@ async fn an_event_below_the_horizon_makes_no_month_and_no_letter() {
         service.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_horizon_that_moves_within_a_month_is_known_to_running_services() {
+    let system = System::start().await;
+    let services = Service::ALL.map(|service| system.run(service));
+    import(&system, 5).await;
+    assert_both(&system, &services, Outcome::Stored, 5).await;
+
+    let horizon = "UPDATE settings SET horizon = '2019-05-20 00:00:00+00'";
+    sqlx::raw_sql(horizon).execute(&mut system.postgres().await).await.unwrap();
+    import(&system, 7).await;
+    assert_both(&system, &services, Outcome::Expired, 7).await;
+    assert_eq!(months_of_2019(&system).await, 2, "retention alone drops a month");
+    for service in services {
+        service.stop().await;
+    }
+}

@@ -19,7 +19,7 @@ pub const MONTHS_AHEAD: u32 = 3;
 pub struct Partitions {
     table: &'static str,
     known: BTreeSet<NaiveDate>,
-    /// Milliseconds since 1970; `None` until read.
+    /// Milliseconds since 1970, as last read.
     horizon: Option<i64>,
 }
 
@@ -36,21 +36,19 @@ impl Partitions {
         self.horizon.is_some_and(|horizon| id::millis(event_id) < horizon)
     }
 
-    /// Reads the horizon if it is not known, and makes the months ahead.
+    /// Reads the horizon, and makes the months ahead. Once a batch: a worker that went by an older horizon than another
+    /// would store what the other lets expire.
     ///
     /// # Errors
     /// [`Failure::Ours`].
     pub async fn refresh(&mut self, connection: &mut PgConnection) -> Result<(), Failure> {
-        if self.horizon.is_some() {
-            return Ok(());
-        }
         let horizon: DateTime<Utc> =
             sqlx::query_scalar("SELECT horizon FROM settings").fetch_one(&mut *connection).await?;
+        self.horizon = Some(horizon.timestamp_millis());
         let this_month = month_of(Utc::now());
         let ahead = (0..=MONTHS_AHEAD).filter_map(|months| this_month.checked_add_months(Months::new(months)));
-        self.attach(connection, ahead.collect()).await?;
-        self.horizon = Some(horizon.timestamp_millis());
-        Ok(())
+        let wanted = ahead.filter(|month| !self.known.contains(month)).collect();
+        self.attach(connection, wanted).await
     }
 
     /// Makes the months of these ids that are not there yet. Outside a transaction.
