@@ -11,7 +11,7 @@ mod tools;
 pub(crate) use contents::contents;
 pub(crate) use event::{EventBuilder, event};
 pub(crate) use load::{Ledger, Load};
-pub(crate) use recount::assert_rollups_agree;
+pub(crate) use recount::{assert_rollups_agree, differences_from_recount};
 pub(crate) use services::{Process, Running};
 pub(crate) use system::{System, Version};
 pub(crate) use tools::{Said, nats_cli, program, python};

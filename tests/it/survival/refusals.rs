@@ -4,9 +4,9 @@ use crate::support::{System, event};
 use chrono::{TimeDelta, Utc};
 use futures::{StreamExt, stream};
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 use uuid::Uuid;
-use valera_pipeline::{handler::Outcome, service::Service};
+use valera_pipeline::{consume::Link, handler::Outcome, service::Service, verify};
 
 /// Refuses marked events the way a type would: with a data exception.
 const REFUSING: &str = "
@@ -52,4 +52,42 @@ async fn what_postgres_refuses_is_named_and_its_neighbours_are_stored() {
     let folded_only: Vec<(Uuid,)> =
         system.rows("SELECT event_id FROM rollups.inbox EXCEPT SELECT event_id FROM analytics_events").await;
     assert_eq!(folded_only.into_iter().map(|(id,)| id).collect::<BTreeSet<_>>(), marked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_postgres_refuses_is_named_by_verify_taken_out_of_the_rollups_and_counted_once_it_is_stored() {
+    let system = System::start().await;
+    sqlx::raw_sql(REFUSING).execute(&mut system.postgres().await).await.unwrap();
+    let events: Vec<_> = (0..5)
+        .map(|n| event("cart_confirmed", n, Utc::now(), if n == 3 { json!({"marked": 1}) } else { json!({}) }))
+        .collect();
+    for event in &events {
+        event.publish(&system).await;
+    }
+    // The refused id once more, with other content: it ends with it, under a name.
+    let other = events[3].clone().with("chat_id", json!(33)).unchecked_by_broker();
+    other.publish(&system).await;
+    system.settle().await;
+    assert_eq!(system.count("SELECT count(*) FROM dead_letters").await, 2);
+
+    let (link, url) = (Link::new(system.local.nats.url(), "verify"), system.local.postgres.url());
+    let verdict = || async { verify::verify(&link, &url, Duration::from_secs(60), |_| {}).await.unwrap() };
+    let refused = verdict().await;
+    assert_eq!((refused.refused.as_slice(), refused.unstored.len()), ([events[3].event_id()].as_slice(), 0));
+    assert!(!refused.agrees() && refused.is_repairable());
+
+    let repaired = verify::repair(&url, Duration::ZERO, |_| {}).await.unwrap();
+    assert_eq!((repaired.refused, repaired.disagreeing), (1, 0));
+    let without = verdict().await;
+    assert!(without.agrees() && without.refused.is_empty(), "{without:?}");
+    assert_eq!(system.count("SELECT count(*) FROM rollups.chats").await, 4);
+
+    let allowing = "DROP TRIGGER refuse_marked ON analytics_events";
+    sqlx::raw_sql(allowing).execute(&mut system.postgres().await).await.unwrap();
+    system.publish(&events[3].subject(), &[("Nats-Msg-Id", "retry/1")], events[3].body()).await;
+    system.settle().await;
+    let retried = verdict().await;
+    assert!(retried.agrees(), "{retried:?}");
+    assert_eq!(system.count("SELECT count(*) FROM analytics_events").await, 5);
+    assert_eq!(system.count("SELECT count(*) FROM rollups.chats").await, 5);
 }

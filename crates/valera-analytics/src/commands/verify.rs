@@ -1,4 +1,5 @@
-//! `verify`: recounts every rollup bucket from raw events and names what differs; beside live traffic.
+//! `verify`: recounts every rollup bucket from raw events and names what differs; beside live traffic. It mends nothing
+//! unless `--repair` asks for it.
 
 use crate::{
     config::{DatabaseArgs, NatsArgs},
@@ -7,8 +8,12 @@ use crate::{
 use anyhow::bail;
 use clap::Args;
 use indicatif::ProgressBar;
+use serde::Serialize;
 use std::time::Duration;
-use valera_pipeline::{consume::Link, verify};
+use valera_pipeline::{
+    consume::Link,
+    verify::{self, Repaired, Verdict},
+};
 
 /// Recount every rollup from raw events; exit 1 when anything differs
 #[derive(Debug, Args)]
@@ -16,6 +21,9 @@ pub struct Verify {
     /// Seconds to wait for events that the rollups have and raw has not
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     wait: u64,
+    /// Write the recount over buckets that differ; folds wait meanwhile, events are kept
+    #[arg(long)]
+    repair: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -25,25 +33,49 @@ pub struct Verify {
     database: DatabaseArgs,
 }
 
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Told {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repaired: Option<Repaired>,
+    #[serde(flatten)]
+    verdict: Verdict,
+}
+
 impl Verify {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let link = Link::new(&self.nats.nats_url, "valera-verify");
-        let progress = ProgressBar::new_spinner().with_message("comparing raw with the inbox");
+        let progress = ProgressBar::new_spinner();
         progress.enable_steady_tick(Duration::from_millis(100));
-        let wait = Duration::from_secs(self.wait);
-        let verdict = verify::verify(&link, &self.database.database_url, wait, |rollup| {
-            progress.set_message(format!("recounting {rollup}"));
-        })
-        .await?;
-        progress.finish_and_clear();
-        if self.json {
-            output::print(&(serde_json::to_string_pretty(&verdict)? + "\n"))?;
-        } else {
-            output::print(&report::verdict(&verdict, output::style()))?;
+        let mut verdict = self.verdict(&progress).await?;
+        let mut repaired = None;
+        if self.repair && verdict.is_repairable() {
+            progress.set_message("waiting for the folds");
+            let on_rollup = |rollup| progress.set_message(format!("repairing {rollup}"));
+            repaired = Some(verify::repair(&self.database.database_url, self.patience(), on_rollup).await?);
+            verdict = self.verdict(&progress).await?;
         }
-        if !verdict.agrees() {
+        progress.finish_and_clear();
+        let told = Told { repaired, verdict };
+        if self.json {
+            output::print(&(serde_json::to_string_pretty(&told)? + "\n"))?;
+        } else {
+            output::print(&report::verdict(&told.verdict, output::style()))?;
+            output::print(&told.repaired.map(report::repaired).unwrap_or_default())?;
+        }
+        if !told.verdict.agrees() {
             bail!("raw events and rollups differ");
         }
         Ok(())
+    }
+
+    async fn verdict(&self, progress: &ProgressBar) -> anyhow::Result<Verdict> {
+        progress.set_message("comparing raw with the inbox");
+        let link = Link::new(&self.nats.nats_url, "valera-verify");
+        let on_rollup = |rollup| progress.set_message(format!("recounting {rollup}"));
+        verify::verify(&link, &self.database.database_url, self.patience(), on_rollup).await
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_secs(self.wait)
     }
 }

@@ -5,7 +5,7 @@
 use super::table::{self, Column, number, text};
 use crate::terminal::Style;
 use uuid::Uuid;
-use valera_pipeline::verify::{BucketDifference, Verdict};
+use valera_pipeline::verify::{BucketDifference, Repaired, Verdict};
 
 const COLUMNS: &[Column] = &[Column::Name("Rollup"), Column::Number("Buckets"), Column::Number("Differing")];
 
@@ -26,6 +26,7 @@ pub fn verdict(verdict: &Verdict, style: Style) -> String {
     }
     for (ids, what) in [
         (&verdict.missing, "stored in raw and passed over by the rollups"),
+        (&verdict.refused, "in the rollups and refused by Postgres, see their dead letters"),
         (&verdict.unstored, "in the rollups and not in raw"),
         (&verdict.disagreeing, "known to raw and rollups with different content"),
     ] {
@@ -35,6 +36,15 @@ pub fn verdict(verdict: &Verdict, style: Style) -> String {
     let answer = if verdict.agrees() { "agrees" } else { "DIFFERS" };
     out.push_str(&format!("{answer}: {raw_events} raw events recounted, {pending} pending, {late} late\n"));
     out
+}
+
+/// What a repair did, as one sentence.
+#[must_use]
+pub fn repaired(repaired: Repaired) -> String {
+    let Repaired { disagreeing, refused, buckets } = repaired;
+    format!(
+        "repaired: {buckets} buckets written over, {disagreeing} ids took raw's content, {refused} refused ids forgotten\n"
+    )
 }
 
 /// A bucket that differs, and how; `other` is what it was held against.

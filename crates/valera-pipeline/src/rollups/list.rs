@@ -43,7 +43,7 @@ pub static ALL: &[Rollup] = rollups![
     "funnel_daily",
     "funnel_weekly",
     "event_counts_hourly",
-    "response_times_hourly",
+    "response_histograms_hourly",
     "response_time_bins_hourly",
     "service_suggestions_daily",
     "errors_hourly",
@@ -54,6 +54,12 @@ impl Rollup {
     /// The statements that fold a batch into it; none for a view.
     pub fn folds(&self) -> impl Iterator<Item = &'static str> {
         self.sections("fold")
+    }
+
+    /// Whether it is a table; a view shows what another rollup folds.
+    #[must_use]
+    pub fn is_table(&self) -> bool {
+        self.folds().next().is_some()
     }
 
     /// The query that counts it anew, over a relation `recounted` of raw events.

@@ -8,6 +8,7 @@ use crate::rollups::Rollup;
 use anyhow::Context;
 use sqlx::{AssertSqlSafe, FromRow, PgConnection, Postgres, Transaction};
 use uuid::Uuid;
+use valera_events::ReasonCode;
 
 /// To be run once a connection. A recount of all history takes its time.
 pub const SESSION: &str = "
@@ -71,7 +72,7 @@ pub async fn apart(connection: &mut PgConnection) -> anyhow::Result<Vec<Apart>> 
     .context("comparing raw with the inbox")
 }
 
-/// How many of these ids raw holds by now. On a connection of its own, outside the snapshot.
+/// Which of these ids raw holds by now. On a connection of its own, outside the snapshot.
 ///
 /// # Errors
 /// When Postgres refuses.
@@ -83,24 +84,60 @@ pub async fn arrived(connection: &mut PgConnection, ids: &[Uuid]) -> anyhow::Res
         .context("waiting for late events")
 }
 
+/// Which of these ids have a letter that says Postgres refused them. On a connection of its own, outside the snapshot.
+///
+/// # Errors
+/// When Postgres refuses.
+pub async fn refused(connection: &mut PgConnection, ids: &[Uuid]) -> anyhow::Result<Vec<Uuid>> {
+    sqlx::query_scalar(
+        "SELECT DISTINCT event_id
+         FROM dead_letters
+         WHERE event_id = ANY ($1)
+            AND reasons @> jsonb_build_array(jsonb_build_object('reason', $2::text))",
+    )
+    .bind(ids)
+    .bind(ReasonCode::RefusedByDatabase.as_str())
+    .fetch_all(connection)
+    .await
+    .context("reading the letters of refused events")
+}
+
 /// Copies rows that raw got after the snapshot into it.
 ///
 /// # Errors
 /// When Postgres refuses.
 pub async fn add_late(outside: &mut PgConnection, snapshot: &mut PgConnection, ids: &[Uuid]) -> anyhow::Result<()> {
-    let rows: serde_json::Value = sqlx::query_scalar(
-        "SELECT coalesce(jsonb_agg(to_jsonb(e)), '[]') FROM analytics_events e WHERE event_id = ANY ($1)",
+    // As text all the way: a number that is read on our side would become a float.
+    let rows: String = sqlx::query_scalar(
+        "SELECT coalesce(jsonb_agg(to_jsonb(e)), '[]')::text FROM analytics_events e WHERE event_id = ANY ($1)",
     )
     .bind(ids)
     .fetch_one(outside)
     .await
     .context("reading late events")?;
-    sqlx::query("INSERT INTO late_events SELECT * FROM jsonb_populate_recordset(NULL::late_events, $1)")
+    sqlx::query("INSERT INTO late_events SELECT * FROM jsonb_populate_recordset(NULL::late_events, $1::jsonb)")
         .bind(rows)
         .execute(snapshot)
         .await
         .context("adding late events")?;
     Ok(())
+}
+
+/// Ids of late rows whose content is not what the inbox holds.
+///
+/// # Errors
+/// When Postgres refuses.
+pub async fn late_disagreeing(snapshot: &mut PgConnection) -> anyhow::Result<Vec<Uuid>> {
+    sqlx::query_scalar(
+        "SELECT event_id
+         FROM late_events AS late
+         JOIN rollups.inbox AS inbox USING (event_id)
+         WHERE late.content_hash <> inbox.content_hash
+         ORDER BY event_id",
+    )
+    .fetch_all(snapshot)
+    .await
+    .context("comparing late events with the inbox")
 }
 
 /// Leaves raw rows that the inbox lacks out of every recount.
@@ -130,10 +167,18 @@ pub async fn buckets(snapshot: &mut PgConnection, rollup: &Rollup) -> anyhow::Re
 /// # Errors
 /// When Postgres refuses.
 pub async fn differing(snapshot: &mut PgConnection, rollup: &Rollup, limit: i64) -> anyhow::Result<Vec<Differing>> {
-    let key: Vec<_> = rollup.key().collect();
-    let all: Vec<_> = rollup.key().chain(rollup.columns()).collect();
+    let query = format!("{} ORDER BY {} LIMIT $1", differing_query(rollup), names(rollup.key()));
+    sqlx::query_as(AssertSqlSafe(query))
+        .bind(limit)
+        .fetch_all(snapshot)
+        .await
+        .with_context(|| format!("recounting {}", rollup.name))
+}
+
+/// The query behind [`differing`]: two columns of JSON objects, the row as it is kept and as it is recounted.
+pub(super) fn differing_query(rollup: &Rollup) -> String {
     let differs: Vec<_> = rollup.columns().map(|c| format!("kept.{c} IS DISTINCT FROM recount.{c}")).collect();
-    let query = format!(
+    format!(
         "WITH recounted AS (
             SELECT *
             FROM analytics_events
@@ -146,18 +191,15 @@ pub async fn differing(snapshot: &mut PgConnection, rollup: &Rollup, limit: i64)
          SELECT to_jsonb(kept) AS kept, to_jsonb(recount) AS recounted
          FROM (SELECT {all} FROM rollups.{name}) AS kept
          FULL JOIN recount USING ({key})
-         WHERE {differs}
-         ORDER BY {key}
-         LIMIT $1",
+         WHERE {differs}",
         recount = rollup.recount(),
-        all = all.join(", "),
+        all = names(rollup.key().chain(rollup.columns())),
         name = rollup.name,
-        key = key.join(", "),
+        key = names(rollup.key()),
         differs = differs.join(" OR "),
-    );
-    sqlx::query_as(AssertSqlSafe(query))
-        .bind(limit)
-        .fetch_all(snapshot)
-        .await
-        .with_context(|| format!("recounting {}", rollup.name))
+    )
+}
+
+fn names<'a>(columns: impl Iterator<Item = &'a str>) -> String {
+    columns.collect::<Vec<_>>().join(", ")
 }

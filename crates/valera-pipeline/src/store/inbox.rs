@@ -33,7 +33,29 @@ pub async fn lock(connection: &mut PgConnection) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Ends the backend that has held the folds' lock for longer than anyone may.
+/// What `pg_stat_activity` calls a session that repairs: its recount may hold the lock longer than a fold may.
+pub const REPAIRING: &str = "valera repair";
+
+/// Waits for the folds' lock, which the session then holds until [`unlock`] or its end: a snapshot taken under it shows
+/// what the last fold left.
+///
+/// # Errors
+/// [`Failure::LockTimeout`] when it was not released within the session's `lock_timeout`.
+pub async fn lock_for_session(connection: &mut PgConnection) -> Result<(), Failure> {
+    sqlx::query("SELECT pg_advisory_lock(20261, 1)").execute(connection).await?;
+    Ok(())
+}
+
+/// Releases what [`lock_for_session`] took.
+///
+/// # Errors
+/// [`Failure::Ours`].
+pub async fn unlock(connection: &mut PgConnection) -> Result<(), Failure> {
+    sqlx::query("SELECT pg_advisory_unlock(20261, 1)").execute(connection).await?;
+    Ok(())
+}
+
+/// Ends the backend that has held the folds' lock for longer than anyone may: a fold half a minute, a repair ten.
 ///
 /// # Errors
 /// [`Failure::Ours`].
@@ -47,9 +69,11 @@ pub async fn end_holder(connection: &mut PgConnection) -> Result<(), Failure> {
            AND l.classid = 20261
            AND l.objid = 1
            AND l.granted
-           AND a.xact_start < clock_timestamp() - interval '25 s'
+           AND a.xact_start < clock_timestamp()
+                - CASE WHEN a.application_name = $1 THEN interval '10 min' ELSE interval '25 s' END
            AND pg_terminate_backend(a.pid)",
     )
+    .bind(REPAIRING)
     .fetch_all(connection)
     .await?;
     for pid in ended {

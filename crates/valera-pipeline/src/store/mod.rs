@@ -10,6 +10,7 @@ pub mod exchange;
 pub mod failure;
 pub mod inbox;
 pub mod letters;
+pub mod mending;
 pub mod migrate;
 mod nodelay;
 pub mod partitions;

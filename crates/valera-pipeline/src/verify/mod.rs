@@ -2,10 +2,13 @@
 //!
 //! Runs beside live traffic without stopping or locking it. Raw rows that the rollups have not folded yet are left out
 //! and called *pending*, or *missing* when the rollups' consumer has acknowledged beyond them; ids folded before raw got
-//! them are awaited. It mends nothing.
+//! them are awaited. Only [`repair()`] mends, and only where it is asked to.
 
+mod repair;
+mod sides;
 mod verdict;
 
+pub use repair::{Repaired, repair};
 pub use verdict::{BucketDifference, RollupVerdict, Verdict};
 
 use crate::{
@@ -17,10 +20,8 @@ use crate::{
 };
 use anyhow::Context;
 use async_nats::jetstream;
-use std::{
-    collections::HashSet,
-    time::{Duration, Instant},
-};
+use sides::Sides;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// At most so many differing buckets are named, per rollup.
@@ -41,27 +42,20 @@ pub async fn verify(
     // Before the snapshot: what is acknowledged by now is committed, so the snapshot shows it.
     let acknowledged = topology::bind(&context, STREAM, rollups::NAME).await?.cached_info().ack_floor.stream_sequence;
     let mut writer = Writer::new(database_url, "valera verify", comparison::SESSION)?;
+    let mut outside = Writer::new(database_url, "valera verify, outside the snapshot", "")?;
     let mut snapshot = comparison::snapshot(writer.connection().await?).await?;
     let raw_events = comparison::raw_events(&mut snapshot).await?;
-    let apart = comparison::apart(&mut snapshot).await?;
     // After it: no row of the snapshot can be younger.
     let stream = context.get_stream(STREAM).await.with_context(|| format!("asking for the stream {STREAM}"))?;
     let last_sequence = stream.cached_info().state.last_sequence;
+    let Sides { raw_only, late, refused, unstored, disagreeing } =
+        Sides::of(&mut snapshot, &mut outside, patience).await?;
 
-    let ids = |of: fn(&comparison::Apart) -> bool| apart.iter().filter(move |apart| of(apart)).map(|a| a.event_id);
-    let raw_only: Vec<Uuid> = ids(|apart| !apart.in_inbox).collect();
-    let inbox_only: Vec<Uuid> = ids(|apart| !apart.in_raw).collect();
-    let disagreeing: Vec<Uuid> = ids(|apart| apart.in_raw && apart.in_inbox).collect();
     let is_missing = |apart: &&comparison::Apart| {
         let sequence = apart.stream_seq.and_then(|sequence| u64::try_from(sequence).ok());
-        !apart.in_inbox && sequence.is_none_or(|sequence| sequence <= acknowledged || sequence > last_sequence)
+        sequence.is_none_or(|sequence| sequence <= acknowledged || sequence > last_sequence)
     };
-    let missing: Vec<Uuid> = apart.iter().filter(is_missing).map(|apart| apart.event_id).collect();
-
-    comparison::leave_out(&mut snapshot, &raw_only).await?;
-    let mut outside = Writer::new(database_url, "valera verify, outside the snapshot", "")?;
-    let late = await_arrival(&mut outside, &inbox_only, patience).await?;
-    comparison::add_late(outside.connection().await?, &mut snapshot, &late).await?;
+    let missing: Vec<Uuid> = raw_only.iter().filter(is_missing).map(|apart| apart.event_id).collect();
 
     let mut verdicts = Vec::new();
     for rollup in ALL {
@@ -71,29 +65,14 @@ pub async fn verify(
         verdicts.push(RollupVerdict::of(rollup, buckets, differing));
     }
     snapshot.rollback().await.context("closing the snapshot")?;
-    let arrived: HashSet<Uuid> = late.iter().copied().collect();
     Ok(Verdict {
         raw_events,
         pending: raw_only.len() - missing.len(),
-        late: late.len(),
+        late,
         missing,
-        unstored: inbox_only.into_iter().filter(|id| !arrived.contains(id)).collect(),
+        refused,
+        unstored,
         disagreeing,
         rollups: verdicts,
     })
-}
-
-/// Which of the ids raw holds, once it holds all of them or the patience is over.
-async fn await_arrival(outside: &mut Writer, ids: &[Uuid], patience: Duration) -> anyhow::Result<Vec<Uuid>> {
-    let started = Instant::now();
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    loop {
-        let arrived = comparison::arrived(outside.connection().await?, ids).await?;
-        if arrived.len() == ids.len() || started.elapsed() >= patience {
-            return Ok(arrived);
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
 }

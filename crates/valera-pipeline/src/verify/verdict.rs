@@ -16,6 +16,8 @@ pub struct Verdict {
     pub late: usize,
     /// Raw events that the rollups should have folded.
     pub missing: Vec<Uuid>,
+    /// Folded ids that raw does not have because Postgres refused the row; each has a dead letter.
+    pub refused: Vec<Uuid>,
     /// Folded ids that raw did not get in time.
     pub unstored: Vec<Uuid>,
     /// Ids that raw and rollups know with different content.
@@ -47,9 +49,21 @@ impl Verdict {
     #[must_use]
     pub fn agrees(&self) -> bool {
         self.missing.is_empty()
+            && self.refused.is_empty()
             && self.unstored.is_empty()
             && self.disagreeing.is_empty()
             && self.rollups.iter().all(|rollup| rollup.differences.is_empty())
+    }
+}
+
+impl Verdict {
+    /// Whether [`super::repair()`] would change anything: it does nothing while raw may still get an event.
+    #[must_use]
+    pub fn is_repairable(&self) -> bool {
+        let is_wrong = !self.refused.is_empty()
+            || !self.disagreeing.is_empty()
+            || self.rollups.iter().any(|rollup| !rollup.differences.is_empty());
+        is_wrong && self.unstored.is_empty()
     }
 }
 

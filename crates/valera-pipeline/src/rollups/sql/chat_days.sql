@@ -1,5 +1,5 @@
 -- key: day, chat_id
--- columns: first_dialog_at, first_suggestion_at, first_service_added_at, first_cart_confirmed_at, first_booking_at, events, errors
+-- columns: week, first_dialog_at, first_suggestion_at, first_service_added_at, first_cart_confirmed_at, first_booking_at, events, errors
 
 -- One statement finds the stored rows, changes them and derives what changed for the funnels, because each part needs
 -- the state from before. The columns are named *_was (this chat and day, before), *_now (after) and *_in_week (whether
@@ -163,6 +163,7 @@ GROUP BY week
 SELECT
     (occurred_at AT TIME ZONE (SELECT time_zone FROM settings))::date AS day,
     chat_id,
+    date_trunc('week', min(occurred_at) AT TIME ZONE (SELECT time_zone FROM settings))::date AS week,
     min(occurred_at) FILTER (WHERE event_name = 'ai_dialog_started') AS first_dialog_at,
     min(occurred_at) FILTER (WHERE event_name = 'service_suggested') AS first_suggestion_at,
     min(occurred_at) FILTER (WHERE event_name = 'service_added') AS first_service_added_at,

@@ -1,7 +1,7 @@
 -- key: hour, model_used, bin
 -- columns: responses
 
--- A view over response_histograms_hourly, which response_times_hourly folds.
+-- A view over response_histograms_hourly: nothing to fold, but what it shows is recounted all the same.
 
 -- recount
 SELECT

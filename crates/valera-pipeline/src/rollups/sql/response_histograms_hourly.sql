@@ -1,7 +1,7 @@
 -- key: hour, model_used
--- columns: responses, slow_responses, total_ms, min_ms, max_ms, avg_ms, p50_ms, p95_ms, p99_ms
+-- columns: responses, slow_responses, total_ms, min_ms, max_ms, avg_ms, p50_ms, p95_ms, p99_ms, bins, counts
 
--- Folds into response_histograms_hourly, the table behind the two views. Sums of counts run over int, not bigint:
+-- The table behind the views response_times_hourly, its figures, and response_time_bins_hourly. Sums of counts run over int, not bigint:
 -- Postgres adds those up as numeric, at several times the cost, and no hour has two billion responses in a bin.
 
 -- fold
@@ -126,6 +126,14 @@ SET
     counts = excluded.counts
 
 -- recount
+WITH response AS (
+    SELECT
+        date_trunc('hour', occurred_at, 'UTC') AS hour,
+        left(coalesce(properties ->> 'model_used', ''), 200) AS model_used,
+        (properties ->> 'duration_ms')::integer AS ms
+    FROM recounted
+    WHERE event_name = 'ai_response_time'
+)
 SELECT
     hour,
     model_used,
@@ -137,7 +145,9 @@ SELECT
     round(total_ms / responses, 2) AS avg_ms,
     rollups.bin_middle(rollups.response_bin(quantiles[1])) AS p50_ms,
     rollups.bin_middle(rollups.response_bin(quantiles[2])) AS p95_ms,
-    rollups.bin_middle(rollups.response_bin(quantiles[3])) AS p99_ms
+    rollups.bin_middle(rollups.response_bin(quantiles[3])) AS p99_ms,
+    bins,
+    counts
 FROM (
     SELECT
         hour,
@@ -148,13 +158,23 @@ FROM (
         min(ms) AS min_ms,
         max(ms) AS max_ms,
         percentile_disc(ARRAY[0.50, 0.95, 0.99]) WITHIN GROUP (ORDER BY ms) AS quantiles
+    FROM response
+    GROUP BY hour, model_used
+) AS figures
+JOIN (
+    SELECT
+        hour,
+        model_used,
+        array_agg(bin ORDER BY bin) AS bins,
+        array_agg(responses ORDER BY bin) AS counts
     FROM (
         SELECT
-            date_trunc('hour', occurred_at, 'UTC') AS hour,
-            left(coalesce(properties ->> 'model_used', ''), 200) AS model_used,
-            (properties ->> 'duration_ms')::integer AS ms
-        FROM recounted
-        WHERE event_name = 'ai_response_time'
-    ) AS response
+            hour,
+            model_used,
+            rollups.response_bin(ms) AS bin,
+            count(*) AS responses
+        FROM response
+        GROUP BY 1, 2, 3
+    ) AS cell
     GROUP BY hour, model_used
-) AS cell
+) AS histogram USING (hour, model_used)
