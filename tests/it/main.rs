@@ -9,6 +9,7 @@
     reason = "a test fails by panicking and may say why"
 )]
 
+mod any_order;
 mod canary;
 mod commands;
 mod demo;

@@ -10,7 +10,7 @@ use crate::{
     store::{Calendar, copy::Rows, inbox, raw::RawRow},
 };
 use anyhow::Context;
-use bigdecimal::{BigDecimal, Zero};
+use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -140,7 +140,7 @@ struct Sums {
     total_ms: i64,
     min_ms: Option<i32>,
     max_ms: Option<i32>,
-    confidence: BigDecimal,
+    confidence: Option<BigDecimal>,
     at: Between,
 }
 
@@ -154,13 +154,14 @@ impl Sums {
             self.max_ms = Some(self.max_ms.map_or(duration, |max| max.max(duration)));
         }
         if let Some(confidence) = &fact.confidence {
-            self.confidence += confidence;
+            self.confidence =
+                Some(self.confidence.as_ref().map_or_else(|| confidence.clone(), |sum| sum + confidence));
         }
         self.at.add(fact.occurred_at);
     }
 
     fn encode(&self, dimensions: &Dimensions, rows: &mut Rows) {
-        let confidence = (!self.confidence.is_zero()).then(|| self.confidence.to_plain_string());
+        let confidence = self.confidence.as_ref().map(BigDecimal::to_plain_string);
         rows.push(17, |row| {
             row.put(dimensions.hour)
                 .put(dimensions.day)
