@@ -22,9 +22,12 @@ pub(crate) async fn settle(
     receipts: Vec<Subject>,
     outcomes: &[Outcome],
 ) -> anyhow::Result<()> {
+    // All of them first: they stand whether or not an ack gets through.
+    for &outcome in outcomes {
+        counters.add_outcome(outcome);
+    }
     for (receipt, &outcome) in receipts.into_iter().zip(outcomes) {
         let reply = if outcome == Outcome::Later { LATER } else { ACK };
-        counters.add_outcome(outcome);
         client.publish(receipt, reply).await.context("acking a message")?;
     }
     Ok(())
