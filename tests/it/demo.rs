@@ -1,10 +1,14 @@
 //! The first thing a newcomer runs.
 
 use crate::support::{Said, program};
+use valera_analytics::embedded::scratch_dir;
 
 #[test]
 fn the_demo_ends_well_and_agrees_with_the_bot() {
-    let said = Said::by(program().args(["demo", "--events", "2000"])).well();
+    let scratch = scratch_dir().unwrap();
+    let demo =
+        || Said::by(program().args(["demo", "--events", "2000", "--data-dir"]).arg(scratch.path().join("demo")));
+    let said = demo().well();
     for part in [
         "The funnel by day",
         "Response times",
@@ -14,4 +18,5 @@ fn the_demo_ends_well_and_agrees_with_the_bot() {
     ] {
         assert!(said.contains(part), "{part} is missing in:\n{said}");
     }
+    demo().complaining(1, &["2000 events", "--data-dir"]);
 }

@@ -51,3 +51,26 @@ async fn malformed_headers_and_subjects_do_not_stop_the_events_behind_them() {
     assert_eq!(letters, [("bad_event_name".to_owned(), br#"{"chat_id":1}"#.to_vec())]);
     assert_rollups_agree(&system).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_in_two_spellings_is_read_alike_at_every_delivery() {
+    let system = System::start().await;
+    for n in 0..20 {
+        let headers = [("nats-msg-id", "other"), ("Nats-Msg-Id", "ours"), ("NATS-MSG-ID", "third")];
+        let headers: Vec<_> = headers.map(|(name, value)| (name, format!("{value}/{n}"))).into();
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let body = json!({"chat_id": 1, "occurred_at": Utc::now()}).to_string();
+        system.publish("analytics.review_left", &headers, body).await;
+        let origins = [("valera-origin", "live"), ("Valera-Origin", "import")];
+        system
+            .publish("analytics.review_left", &origins, r#"{"chat_id":2,"occurred_at":"2019-11-01T12:00:00Z"}"#)
+            .await;
+    }
+    // Two readers of one message have to agree on who it is: raw and rollups are such two.
+    system.settle().await;
+    assert_eq!(system.count("SELECT count(*) FROM dead_letters").await, 0);
+    assert_eq!(system.count("SELECT count(*) FROM analytics_events WHERE chat_id = 1").await, 20);
+    let apart = "SELECT count(*) FROM analytics_events FULL JOIN rollups.inbox i USING (event_id)
+        WHERE i.event_id IS NULL OR chat_id IS NULL";
+    assert_eq!(system.count(apart).await, 0);
+}

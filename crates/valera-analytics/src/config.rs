@@ -15,14 +15,14 @@ use tracing_subscriber::EnvFilter;
 use valera_events::{ContentKey, Keys, PseudonymKeys};
 use valera_pipeline::{consume::Limits, service::Environment};
 
-/// Reads `.env` and chooses the TLS provider; before anything else, while there is one thread.
+/// Reads `.env` of the working directory, and of no other, and chooses the TLS provider; before anything else, while there is one thread.
 ///
 /// # Errors
 /// When there is a `.env` that cannot be read.
 pub fn prepare() -> anyhow::Result<()> {
     // Fails only where a provider was chosen already.
     drop(rustls::crypto::ring::default_provider().install_default());
-    match dotenvy::dotenv() {
+    match dotenvy::from_path(".env") {
         Err(cause) if !cause.not_found() => Err(cause).context("reading .env"),
         _ => Ok(()),
     }

@@ -4,7 +4,7 @@
 //! file `env` in the directory, by rename and only when everything is ready. It runs no service.
 
 use crate::embedded::{NatsOptions, NatsServer, PgOptions, Postgres, Tools};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use std::{
     fs::{self, File},
     io::{ErrorKind, Write},
@@ -31,6 +31,9 @@ pub struct Options {
     /// After how long an unacknowledged message is delivered again; a minute when not given. For tests.
     pub ack_wait: Option<Duration>,
 }
+
+/// How often the servers are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// A running system; dropped, its servers are killed.
 pub struct LocalSystem {
@@ -83,6 +86,20 @@ impl LocalSystem {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Waits until a server ends that nobody stopped, and says which.
+    pub async fn lost_server(&mut self) -> anyhow::Error {
+        loop {
+            let (nats, postgres) = (self.nats.is_running(), self.postgres.is_running());
+            for (name, is_running) in [("nats", nats), ("postgres", postgres)] {
+                if !is_running {
+                    let log = self.dir.join(name).join("log");
+                    return anyhow!("{name} ended and was not asked to; its log is {}", log.display());
+                }
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Stops both servers; their data stays.

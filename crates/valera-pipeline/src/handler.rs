@@ -23,16 +23,17 @@ pub struct Delivery {
     /// When JetStream received the message, not when it was delivered.
     pub received_at: DateTime<Utc>,
     pub subject: String,
-    /// As sent, but for the broker's headers of atomic batches.
+    /// As sent, in the order of their names, the values of one name in the order they were sent in.
     pub headers: Vec<(String, String)>,
     pub body: Bytes,
 }
 
 impl Delivery {
-    /// The first value of a header; names compare without regard to case, as in HTTP.
+    /// The first value of a header spelled exactly so, which is how the broker reads its own. Two spellings of one name
+    /// are two headers; a rule that took either could take another one at the next delivery.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The headers a verdict depends on.

@@ -35,7 +35,7 @@ impl Health {
         Self { consumer: consumer.into(), state: watch::Sender::default() }
     }
 
-    /// `Ok` when NATS answers and the store has not failed since it last worked; else what is wrong.
+    /// `Ok` when NATS and the store answered when last asked; else what is wrong.
     ///
     /// # Errors
     /// The causes, one a side, in words for an operator.
@@ -45,8 +45,8 @@ impl Health {
             .into_iter()
             .filter_map(|(side, is)| match is {
                 Side::Fails(cause) => Some(format!("{side}: {cause}")),
-                Side::Unproven if side == "NATS" => Some("NATS: not reached yet".to_owned()),
-                Side::Unproven | Side::Answers => None,
+                Side::Unproven => Some(format!("{side}: not reached yet")),
+                Side::Answers => None,
             })
             .collect();
         if complaints.is_empty() { Ok(()) } else { Err(complaints.join("; ")) }
@@ -98,6 +98,8 @@ mod tests {
         let health = Health::new("persister");
         assert!(health.ready().is_err());
         health.nats_answers();
+        assert_eq!(health.ready(), Err("the store: not reached yet".to_owned()));
+        health.store_answers();
         assert_eq!(health.ready(), Ok(()));
         health.store_fails(&anyhow::anyhow!("disk full"));
         assert_eq!(health.ready(), Err("the store: disk full".to_owned()));

@@ -72,6 +72,7 @@ impl Service {
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
         let Some(calendar) = agree(&environment, &shutdown).await? else { return Ok(()) };
+        watched.health.store_answers();
         let Environment { database_url, keys, .. } = &environment;
         let source = environment.waiting(self.linger()).source(self.name());
         match self {

@@ -42,12 +42,10 @@ pub(crate) async fn give_back(client: &Client, receipts: impl Iterator<Item = Su
     client.flush().await.context("flushing the last acks")
 }
 
-/// Asks JetStream for more time while a batch waits for its store. Best effort: without it the messages come a second
-/// time and count as duplicates.
-pub(crate) async fn extend(client: &Client, receipts: &[Subject]) {
+/// Asks JetStream for more time while a batch waits for its store.
+pub(crate) async fn extend(client: &Client, receipts: &[Subject]) -> anyhow::Result<()> {
     for receipt in receipts {
-        if client.publish(receipt.clone(), PROGRESS).await.is_err() {
-            return;
-        }
+        client.publish(receipt.clone(), PROGRESS).await.context("asking for more time")?;
     }
+    Ok(())
 }

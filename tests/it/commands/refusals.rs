@@ -1,6 +1,6 @@
 //! What must not go together does not start, and says why: another zone, another key, another topology.
 
-use crate::support::{Said, System};
+use crate::support::{Said, System, program};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::time::Duration;
 use valera_pipeline::service::STREAM;
@@ -93,4 +93,13 @@ async fn a_server_that_does_not_answer_is_named_without_its_password() {
     let postgres = Said::by(&mut postgres);
     postgres.complaining(1, &["Postgres"]);
     assert!(!postgres.err.contains("s3cret"), "{postgres:?}");
+}
+
+#[test]
+fn the_env_file_of_another_project_is_not_read() {
+    let above = tempfile::tempdir().unwrap();
+    let here = above.path().join("here");
+    std::fs::create_dir(&here).unwrap();
+    std::fs::write(above.path().join(".env"), "DATABASE_URL=postgres://elsewhere/other\n").unwrap();
+    Said::by(program().arg("funnel").current_dir(&here)).complaining(2, &["--database-url"]);
 }

@@ -1,6 +1,6 @@
 //! Events that Postgres refuses although the contract accepts them: each is named, and its neighbours are stored.
 
-use crate::support::{System, event};
+use crate::support::{System, event, eventually};
 use chrono::{TimeDelta, Utc};
 use futures::{StreamExt, stream};
 use serde_json::json;
@@ -90,4 +90,26 @@ async fn what_postgres_refuses_is_named_by_verify_taken_out_of_the_rollups_and_c
     assert!(retried.agrees(), "{retried:?}");
     assert_eq!(system.count("SELECT count(*) FROM analytics_events").await, 5);
     assert_eq!(system.count("SELECT count(*) FROM rollups.chats").await, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_constraint_that_somebody_added_delays_events_and_fills_no_dead_letters() {
+    let system = System::start().await;
+    let add = "ALTER TABLE analytics_events ADD CONSTRAINT somebody CHECK (platform <> 'telegram') NOT VALID";
+    sqlx::raw_sql(add).execute(&mut system.postgres().await).await.unwrap();
+    for n in 0..30 {
+        event("cart_confirmed", n, Utc::now(), json!({})).publish(&system).await;
+    }
+    let persister = system.run(Service::Persister);
+    let health = persister.watched.health.clone();
+    eventually("it says why it does not store", async || {
+        health.ready().is_err_and(|cause| cause.contains("23514") && cause.contains("somebody"))
+    })
+    .await;
+    let mend = "ALTER TABLE analytics_events DROP CONSTRAINT somebody";
+    sqlx::raw_sql(mend).execute(&mut system.postgres().await).await.unwrap();
+    system.consumer_drained(Service::Persister).await;
+    let counters = persister.stop().await.counters;
+    assert_eq!((counters.of(Outcome::Stored), counters.settled()), (30, 30));
+    assert_eq!(system.count("SELECT count(*) FROM dead_letters").await, 0);
 }

@@ -93,3 +93,17 @@ async fn run_all_ends_well_on_sigterm_under_load_and_another_goes_on_at_once() {
     system.settle().await;
     ledger.assert_exact(&system).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn run_all_ends_well_on_sigterm_while_nats_is_away() {
+    let mut system = System::start().await;
+    let mut running = system.start_program(&["run", "all"]);
+    let ledger = published(&system, 100).await;
+    system.drained().await;
+    system.local.nats.kill().await.unwrap();
+    running.signal("TERM");
+    assert_eq!(running.ended("it stops on SIGTERM").await.code(), Some(0));
+    system.local.nats.restart().await.unwrap();
+    system.settle().await;
+    ledger.assert_exact(&system).await;
+}

@@ -1,9 +1,10 @@
 //! `up` as people start, stop, kill and start it again: no process stays behind, and `env` is never a lie.
 
-use crate::support::{Process, Said, program};
+use crate::support::{Process, Said, eventually, program};
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 use valera_analytics::embedded::scratch_dir;
 
@@ -12,7 +13,7 @@ async fn up(dir: &Path) -> Process {
     command.arg("up").arg("--data-dir").arg(dir);
     let mut up = Process::of(command);
     let env = dir.join("env");
-    crate::support::eventually("up is ready", || {
+    eventually("up is ready", || {
         assert!(up.has_ended().is_none(), "up ended");
         let ready = env.exists();
         async move { ready }
@@ -29,7 +30,7 @@ fn living_in(dir: &Path) -> Vec<PathBuf> {
 }
 
 async fn nobody_lives_in(dir: &Path) {
-    crate::support::eventually("every server is gone", || async { living_in(dir).is_empty() }).await;
+    eventually("every server is gone", || async { living_in(dir).is_empty() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,4 +70,22 @@ async fn the_env_file_goes_when_a_start_fails_and_stays_when_a_second_up_is_refu
     let elsewhere = ["up", "--timezone", "Asia/Tokyo", "--data-dir"];
     Said::by(program().args(elsewhere).arg(&dir)).complaining(1, &["Asia/Tokyo"]);
     assert!(!dir.join("env").exists(), "env tells of a system that is not there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn up_ends_and_names_the_server_that_was_lost() {
+    for (arguments, server) in [(&["up"][..], "nats"), (&["up", "--servers-only"][..], "postgres")] {
+        let scratch = scratch_dir().unwrap();
+        let dir = scratch.path().join("up");
+        let mut command = program();
+        command.args(arguments).arg("--data-dir").arg(&dir).stderr(Stdio::piped());
+        let running = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        eventually("up is ready", async || dir.join("env").exists()).await;
+        let home = dir.canonicalize().unwrap().join(server);
+        let lost = living_in(&home).into_iter().map(|process| process.file_name().unwrap().to_owned());
+        assert!(Command::new("kill").arg("-9").args(lost).status().unwrap().success());
+        let ended = tokio::task::spawn_blocking(|| running.wait_with_output()).await.unwrap().unwrap();
+        Said::from(ended).complaining(1, &[&format!("{server} ended and was not asked to"), "log"]);
+        nobody_lives_in(&dir).await;
+    }
 }

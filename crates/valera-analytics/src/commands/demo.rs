@@ -86,7 +86,16 @@ impl Demo {
         let events = usize::try_from(self.events)?;
         let simulation = Simulation::new(self.seed, events, self.days, Utc::now());
         let mut writer = Writer::new(&environment.database_url, "valera demo", "")?;
-        let calendar = Calendar::load(writer.connection().await?).await?;
+        let connection = writer.connection().await?;
+        let calendar = Calendar::load(connection).await?;
+        let holdings = reports::holdings(connection).await?;
+        ensure!(
+            holdings.events + holdings.open_letters == 0,
+            "the data directory holds {} events and {} dead letters already, which are not the bot's: give --data-dir a \
+             new one",
+            holdings.events,
+            holdings.open_letters
+        );
         let expected = simulation.expected(|at| calendar.day(at).day);
         let (messages, style) = (simulation.messages().len(), output::style());
         output::print(&format!("the bot talks: {messages} messages over {} days\n", self.days))?;

@@ -31,11 +31,24 @@ impl Up {
         let dir = reachable_dir(&self.data_dir)?;
         let mut system = LocalSystem::start(&Tools::locate()?, &dir, options).await?;
         output::print(&welcome(&system))?;
-        let ended = if self.servers_only {
-            shutdown.cancelled().await;
-            Ok(())
-        } else {
-            run::start(&Service::ALL, &system.environment, &shutdown).0.wait(run::GRACE).await
+        let services: &[Service] = if self.servers_only { &[] } else { &Service::ALL };
+        let (supervisor, _) = run::start(services, &system.environment, &shutdown);
+        let services = async {
+            if self.servers_only {
+                shutdown.cancelled().await;
+            }
+            supervisor.wait(run::GRACE).await
+        };
+        tokio::pin!(services);
+        let ended = tokio::select! {
+            ended = &mut services => ended,
+            lost = system.lost_server() => {
+                shutdown.cancel();
+                match services.await {
+                    Ok(()) => Err(lost),
+                    Err(cause) => Err(cause.context(lost)),
+                }
+            }
         };
         ended.and(system.stop().await)
     }

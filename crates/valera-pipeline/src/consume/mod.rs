@@ -23,7 +23,7 @@ use crate::{
     probe::{Point, Probe},
     settle,
 };
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use async_nats::{Client, Subject};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use source::Pulled;
@@ -191,7 +191,8 @@ impl<H: Handler> Writer<H> {
                         return self.abandon(&client, receipts).await;
                     }
                     if extended.elapsed() > EXTEND_EVERY {
-                        settle::extend(&client, &receipts).await;
+                        // Best effort: without it the messages come a second time and count as duplicates.
+                        drop(within_shutdown(&self.shutdown, settle::extend(&client, &receipts)).await);
                         extended = Instant::now();
                     }
                     pause(&mut pauses, &self.shutdown).await;
@@ -206,7 +207,8 @@ impl<H: Handler> Writer<H> {
     }
 
     async fn settle(&self, client: &Client, receipts: Vec<Subject>, outcomes: &[Outcome]) {
-        if let Err(cause) = settle::settle(client, &self.counters, receipts, outcomes).await {
+        let acks = settle::settle(client, &self.counters, receipts, outcomes);
+        if let Err(cause) = within_shutdown(&self.shutdown, acks).await {
             warn!(
                 consumer = self.health.consumer(),
                 cause = format!("{cause:#}"),
@@ -228,6 +230,25 @@ impl<H: Handler> Writer<H> {
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A third of the consumers' `ack_wait`.
 const EXTEND_EVERY: Duration = Duration::from_secs(20);
+
+/// Acks are hints. Where NATS is away, a stopping worker waits this long for them and no longer.
+pub(crate) const LAST_ACKS: Duration = Duration::from_secs(2);
+
+/// Does what needs NATS, which has [`LAST_ACKS`] for it once shutdown began.
+async fn within_shutdown(
+    shutdown: &CancellationToken,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let too_long = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(LAST_ACKS).await;
+    };
+    tokio::select! {
+        biased;
+        done = work => done,
+        () = too_long => Err(anyhow!("NATS was away at shutdown")),
+    }
+}
 
 /// Sleeps for the next pause, or until shutdown.
 pub(crate) async fn pause(pauses: &mut impl Iterator<Item = Duration>, shutdown: &CancellationToken) {

@@ -5,7 +5,7 @@
 //! messages are pending is rebuilt, and every third time the client under it too: pull requests do get lost. When that
 //! does not help for long, it looks for messages that cannot be read. It does not decide what becomes of a message.
 
-use super::{link::Link, pull::Pull, unreadable};
+use super::{LAST_ACKS, link::Link, pull::Pull, unreadable};
 use crate::{handler::Delivery, settle, topology};
 use anyhow::{Context, anyhow};
 use async_nats::{Client, Subject, jetstream};
@@ -224,7 +224,8 @@ impl Source {
             None => Vec::new(),
         };
         let receipts = unhandled.into_iter().filter_map(|message| message.message.reply);
-        if let Err(cause) = settle::give_back(&client, receipts).await {
+        let given_back = tokio::time::timeout(LAST_ACKS, settle::give_back(&client, receipts)).await;
+        if let Err(cause) = given_back.unwrap_or_else(|_| Err(anyhow!("NATS is away"))) {
             warn!(consumer = self.consumer, cause = format!("{cause:#}"), "could not give messages back");
         }
     }
@@ -257,12 +258,22 @@ pub(crate) fn delivery(message: &jetstream::Message) -> anyhow::Result<Delivery>
     let info = message.info().map_err(|cause| anyhow!(cause)).context("reading a message's reply subject")?;
     let headers = message.headers.iter().flat_map(async_nats::HeaderMap::iter);
     let headers = headers.flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+    let headers = headers.map(|(name, value)| {
+        let name: &str = name.as_ref();
+        (name.to_owned(), value.as_str().to_owned())
+    });
     Ok(Delivery {
         stream: info.stream.to_owned(),
         sequence: info.stream_sequence,
         received_at: info.published,
         subject: message.subject.to_string(),
-        headers: headers.map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+        headers: in_order(headers.collect()),
         body: message.payload.clone(),
     })
+}
+
+/// The client library keeps headers in an order that is another one at each delivery.
+pub(super) fn in_order(mut headers: Vec<(String, String)>) -> Vec<(String, String)> {
+    headers.sort_by(|(one, _), (other, _)| one.cmp(other));
+    headers
 }

@@ -3,6 +3,7 @@
 //! Slow beside a consumer, but it reads what the client library cannot, and finds the message at a time or after a
 //! sequence. It does not know who asks.
 
+use super::source::in_order;
 use crate::handler::Delivery;
 use anyhow::{Context, bail};
 use async_nats::jetstream::{self, ErrorCode, response::Response, stream::RawMessage};
@@ -61,7 +62,7 @@ impl Stored {
             sequence: self.sequence,
             received_at: self.received_at,
             subject: self.subject,
-            headers: headers.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect(),
+            headers: in_order(headers.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()),
             body: self.body.into(),
         }
     }

@@ -17,7 +17,8 @@ pub enum Failure {
     /// 55P03: a lock was not to be had in time.
     #[error("a lock was not released in time")]
     LockTimeout,
-    /// The row is at fault: a value out of range, a text that cannot be stored, a constraint.
+    /// The row is at fault: a value out of range, a text that cannot be stored. A constraint is ours: raw has none that a
+    /// row of ours can break, so one that breaks was added, and would turn every event away.
     #[error("refused with SQLSTATE {sqlstate}")]
     Data {
         /// Five characters, see Postgres' appendix A.
@@ -36,7 +37,9 @@ impl From<sqlx::Error> for Failure {
             "23505" => Self::Duplicate,
             "23514" if refusal.constraint().is_none() => Self::NoPartition,
             "55P03" => Self::LockTimeout,
-            "23502" | "23514" | "54000" | "54001" => Self::Data { sqlstate },
+            // How we wrote the COPY.
+            "22P03" | "22P04" => Self::Ours(error.into()),
+            "54000" | "54001" => Self::Data { sqlstate },
             data if data.starts_with("22") => Self::Data { sqlstate },
             _ => Self::Ours(anyhow!(error).context(format!("SQLSTATE {sqlstate}"))),
         }
