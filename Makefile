@@ -14,7 +14,7 @@ setup: ## Fetch nats-server, PostgreSQL and the tests' clients: no root, no Dock
 	@scripts/setup
 
 test: setup ## Run every test, on real servers
-	$(with_tools) cargo test --workspace --locked
+	@scripts/test
 
 proof: setup ## Run the long counts: thirty kills over 200,000 events, servers away for a minute, 2,000 stories in any order
 	cargo build --release --locked --package valera-analytics

@@ -120,10 +120,7 @@ async fn postgres_is_set_up_as_documented() {
 
 #[tokio::test]
 async fn postgres_15_starts_as_well() {
-    let Some(bin) = setting("VALERA_PG15_BIN") else {
-        eprintln!("skipped: no PostgreSQL 15 here (scripts/setup --with-postgres-15)");
-        return;
-    };
+    let bin = setting("VALERA_PG15_BIN").expect("Postgres 15 is missing: scripts/setup --with-postgres-15");
     let dir = scratch_dir().unwrap();
     let tools = Tools::locate().unwrap().with_postgres(bin).unwrap();
     let server = Postgres::start(&tools, dir.path().join("pg"), quick()).await.unwrap();

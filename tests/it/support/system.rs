@@ -51,7 +51,7 @@ impl System {
     async fn start_with(version: Version, time_zone: &str, ack_wait: Duration) -> Self {
         let mut tools = Tools::locate().unwrap();
         if version == Version::Fifteen {
-            let bin = setting("VALERA_PG15_BIN").expect("Postgres 15 is missing: run `make setup`");
+            let bin = setting("VALERA_PG15_BIN").expect("Postgres 15 is missing: scripts/setup --with-postgres-15");
             tools = tools.with_postgres(bin).unwrap();
         }
         let dir = scratch_dir().unwrap();

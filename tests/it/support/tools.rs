@@ -1,5 +1,5 @@
-//! Programs that a test runs: the product's own, the `nats` CLI and Python with nats-py. Nothing is skipped where one is
-//! missing: set-up fetches them all, and a promise that was not tried is not kept.
+//! Programs that a test runs: the product's own, the `nats` CLI and Python with nats-py. A test fails where
+//! its program is missing; `scripts/test` leaves it out only by name, and says so.
 
 use super::{Process, System};
 use std::{
@@ -99,7 +99,7 @@ impl System {
 
 /// The `nats` CLI against a server, without the user's contexts.
 pub(crate) fn nats_cli(url: &str) -> Command {
-    let path = setting("VALERA_NATS_CLI").expect("the nats CLI is missing: run `make setup`, which needs Go for it");
+    let path = setting("VALERA_NATS_CLI").expect("the nats CLI is missing: install Go, then run scripts/setup");
     let mut command = Command::new(path);
     command.env("NATS_URL", url).env("XDG_CONFIG_HOME", "/nonexistent");
     command

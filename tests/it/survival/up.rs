@@ -3,6 +3,7 @@
 use crate::support::{Process, Said, eventually, program};
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -88,4 +89,15 @@ async fn up_ends_and_names_the_server_that_was_lost() {
         Said::from(ended).complaining(1, &[&format!("{server} ended and was not asked to"), "log"]);
         nobody_lives_in(&dir).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_system_in_a_private_home_is_found_where_it_was_asked_for() {
+    // Root's servers are another user's, who cannot get there; anybody else's can.
+    let home = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o700)).tempdir().unwrap();
+    let dir = home.path().join("up");
+    let mut running = up(&dir).await;
+    running.signal("INT");
+    assert_eq!(running.ended("up stops on SIGINT").await.code(), Some(0));
+    fs::remove_dir_all(dir.canonicalize().unwrap()).unwrap();
 }

@@ -6,7 +6,7 @@
 use super::{run, status, stop};
 use crate::{
     config::ZoneArgs,
-    embedded::{Tools, reachable_dir, scratch_dir},
+    embedded::{Tools, data_dir, scratch_dir},
     local::{LocalSystem, Options},
     output,
     report::{self, FunnelCounts, FunnelDay, LatencyRow, LetterGroup},
@@ -60,7 +60,7 @@ impl Demo {
         let shutdown = stop::on_signal()?;
         let scratch = scratch_dir()?;
         let dir = match &self.data_dir {
-            Some(dir) => reachable_dir(dir)?,
+            Some(dir) => data_dir(dir)?,
             None => scratch.path().join("demo"),
         };
         let zone = self.zone.time_zone.clone().unwrap_or_else(|| "Europe/Moscow".to_owned());

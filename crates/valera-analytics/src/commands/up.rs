@@ -3,7 +3,7 @@
 use super::{run, stop};
 use crate::{
     config::ZoneArgs,
-    embedded::{Tools, reachable_dir},
+    embedded::{Tools, data_dir},
     local::{LocalSystem, Options},
     output,
 };
@@ -28,7 +28,7 @@ impl Up {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let shutdown = stop::on_signal()?;
         let options = Options { time_zone: self.zone.time_zone, ..Options::default() };
-        let dir = reachable_dir(&self.data_dir)?;
+        let dir = data_dir(&self.data_dir)?;
         let mut system = LocalSystem::start(&Tools::locate()?, &dir, options).await?;
         output::print(&welcome(&system))?;
         let services: &[Service] = if self.servers_only { &[] } else { &Service::ALL };

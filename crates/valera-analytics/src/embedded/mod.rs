@@ -18,4 +18,4 @@ mod user;
 pub use nats::{NatsOptions, NatsServer};
 pub use postgres::{PgOptions, Postgres};
 pub use tools::{Tools, setting};
-pub use user::{reachable_dir, scratch_dir};
+pub use user::{data_dir, scratch_dir};

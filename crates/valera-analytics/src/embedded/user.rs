@@ -6,7 +6,7 @@
 //! It does not change the mode of any directory that it did not create.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -61,21 +61,34 @@ pub(super) fn obstacle(path: &Path, user: User) -> Option<PathBuf> {
     path.ancestors().find(blocks).map(Path::to_path_buf)
 }
 
-/// `preferred`, or a directory under `/var/lib/valera-analytics` where this program is root and the servers' user cannot
-/// reach `preferred`. The same `preferred` always gives the same answer, so data is found again.
+fn reachable(preferred: &Path) -> PathBuf {
+    match server_user() {
+        Some(user) if obstacle(preferred, user).is_some() => {
+            let below_root = preferred.components().filter(|part| matches!(part, Component::Normal(_)));
+            Path::new(SHARED_DATA).join(below_root.collect::<PathBuf>())
+        }
+        _ => preferred.to_path_buf(),
+    }
+}
+
+/// A directory for data, made if need be: `preferred`, or one under `/var/lib/valera-analytics` where this program is root
+/// and the servers' user cannot reach `preferred`, which then is a link to it. The same `preferred` always gives the same
+/// answer, so data is found again.
 ///
 /// # Errors
-/// When a relative `preferred` cannot be resolved, because the working directory is gone.
-pub fn reachable_dir(preferred: &Path) -> Result<PathBuf> {
-    let preferred = std::path::absolute(preferred).with_context(|| format!("resolving {}", preferred.display()))?;
-    let Some(user) = server_user() else {
-        return Ok(preferred);
-    };
-    if obstacle(&preferred, user).is_none() {
-        return Ok(preferred);
+/// When the directory or the link cannot be made.
+pub fn data_dir(preferred: &Path) -> Result<PathBuf> {
+    let asked = std::path::absolute(preferred).with_context(|| format!("resolving {}", preferred.display()))?;
+    let dir = reachable(&asked);
+    let creating = || format!("creating {} for {}", dir.display(), asked.display());
+    fs::create_dir_all(&dir).with_context(creating)?;
+    if !asked.exists() {
+        if let Some(above) = asked.parent() {
+            fs::create_dir_all(above).with_context(creating)?;
+        }
+        symlink(&dir, &asked).with_context(creating)?;
     }
-    let below_root = preferred.components().filter(|part| matches!(part, Component::Normal(_)));
-    Ok(Path::new(SHARED_DATA).join(below_root.collect::<PathBuf>()))
+    Ok(dir)
 }
 
 /// A temporary directory, gone on drop, in which servers can have theirs: whatever the umask, the servers' user may
