@@ -55,7 +55,8 @@ pub async fn unlock(connection: &mut PgConnection) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Ends the backend that has held the folds' lock for longer than anyone may: a fold half a minute, a repair ten.
+/// Ends the backend that holds the folds' lock and has made no step for longer than anyone may: a fold half a minute, a
+/// repair ten. Steps count, not the transaction's age: it may have waited for the lock itself until now.
 ///
 /// # Errors
 /// [`Failure::Ours`].
@@ -69,7 +70,7 @@ pub async fn end_holder(connection: &mut PgConnection) -> Result<(), Failure> {
            AND l.classid = 20261
            AND l.objid = 1
            AND l.granted
-           AND a.xact_start < clock_timestamp()
+           AND greatest(a.query_start, a.state_change) < clock_timestamp()
                 - CASE WHEN a.application_name = $1 THEN interval '10 min' ELSE interval '25 s' END
            AND pg_terminate_backend(a.pid)",
     )
