@@ -127,7 +127,7 @@ async fn a_rollup_that_is_new_is_filled_with_history() {
         .unwrap();
     let rebuilt = built(&system).await;
     let differing: Vec<_> = differing(rebuilt.differences()).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(differing, ["response_times_hourly", "response_time_bins_hourly", "errors_hourly"]);
+    assert_eq!(differing, ["response_histograms_hourly", "response_time_bins_hourly", "errors_hourly"]);
     rebuilt.swap(|_| {}).await.unwrap();
     assert_eq!(contents(&system).await, before);
 }
