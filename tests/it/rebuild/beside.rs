@@ -103,6 +103,29 @@ async fn a_long_query_delays_the_swap_and_is_not_delayed_by_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_that_is_thrown_away_under_a_recount_keeps_no_fold_waiting() {
+    let system = System::start().await;
+    event("cart_confirmed", 1, Utc::now(), json!({})).publish(&system).await;
+    system.settle().await;
+    let mut recount = system.postgres().await;
+    let mut snapshot = recount.begin().await.unwrap();
+    sqlx::query("SELECT * FROM rollups.inbox").fetch_all(&mut *snapshot).await.unwrap();
+    let mut rebuilding = system.start_program(&["rebuild"]);
+    let asks = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'";
+    eventually("its trigger is to be removed", async || system.count(asks).await > 0).await;
+    // It lets go in between: an ask of half a minute would be the same one still.
+    eventually("it lets go", async || system.count(asks).await == 0).await;
+    event("cart_confirmed", 2, Utc::now(), json!({})).publish(&system).await;
+    system.settle().await;
+    assert_eq!(system.count("SELECT count(*) FROM rollups.chats").await, 2);
+    snapshot.rollback().await.unwrap();
+    // Not swapped in for want of a terminal, and nothing of it left.
+    assert_eq!(rebuilding.ended("the rebuild clears up").await.code(), Some(1));
+    assert_eq!(system.count("SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal").await, 0);
+    assert_rollups_agree(&system).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_raw_never_gets_keeps_the_rebuild_from_being_swapped_in_and_is_named() {
     let system = System::start().await;
     let known = event("cart_confirmed", 1, Utc::now(), json!({}));

@@ -2,7 +2,7 @@
 
 mod beside;
 
-use crate::support::{Load, System, assert_rollups_agree, contents, event};
+use crate::support::{Load, System, Version, assert_rollups_agree, contents, event};
 use chrono::Utc;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -19,9 +19,13 @@ async fn built(system: &System) -> Rebuild {
 
 async fn system_with_history() -> System {
     let system = System::start().await;
-    Load::start(&system, 2_000, 600).await.stop().await;
-    system.settle().await;
+    give_history(&system).await;
     system
+}
+
+async fn give_history(system: &System) {
+    Load::start(system, 2_000, 600).await.stop().await;
+    system.settle().await;
 }
 
 fn differing(differences: &[RollupDifference]) -> Vec<(&'static str, i64)> {
@@ -30,7 +34,16 @@ fn differing(differences: &[RollupDifference]) -> Vec<(&'static str, i64)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rebuild_ends_in_the_rows_that_live_folds_made_and_two_more_change_nothing() {
-    let system = system_with_history().await;
+    rebuilt_thrice(System::start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_ends_in_the_same_rows_on_postgres_15() {
+    rebuilt_thrice(System::start_on(Version::Fifteen, "Europe/Moscow").await).await;
+}
+
+async fn rebuilt_thrice(system: System) {
+    give_history(&system).await;
     let before = contents(&system).await;
     for _ in 0..3 {
         let rebuilt = built(&system).await;
@@ -130,6 +143,26 @@ async fn a_rollup_that_is_new_is_filled_with_history() {
     assert_eq!(differing, ["response_histograms_hourly", "response_time_bins_hourly", "errors_hourly"]);
     rebuilt.swap(|_| {}).await.unwrap();
     assert_eq!(contents(&system).await, before);
+}
+
+/// Retention moves the horizon before it drops, and a rebuild may come in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_below_the_horizon_is_not_rebuilt_and_no_month_is_made_for_it() {
+    let system = system_with_history().await;
+    let old = event("cart_confirmed", 1, "2019-05-15T12:00:00Z".parse().unwrap(), json!({}));
+    system.publish(&old.subject(), &[("Valera-Origin", "import")], old.body()).await;
+    system.settle().await;
+    let horizon = "UPDATE settings SET horizon = '2019-06-01 00:00:00+00'";
+    sqlx::raw_sql(horizon).execute(&mut system.postgres().await).await.unwrap();
+    let rebuilt = built(&system).await;
+    assert_eq!(differing(rebuilt.differences()).first(), Some(&("chat_days", 1)));
+    rebuilt.swap(|_| {}).await.unwrap();
+    assert_eq!(system.count("SELECT count(*) FROM rollups.funnel_daily WHERE day < '2020-01-01'").await, 0);
+    assert_eq!(system.count("SELECT count(*) FROM pg_class WHERE relname = 'inbox_y2019m05'").await, 1);
+    assert_eq!(
+        system.count("SELECT count(*) FROM pg_class WHERE oid = to_regclass('rollups.inbox_y2019m05')").await,
+        0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -311,13 +311,16 @@ impl Shadow {
     }
 }
 
-/// Folds stored events into a shadow. They are new to it, and nobody else folds there, so no lock is needed.
+/// Folds stored events into a shadow, but for those below the horizon. They are new to it, and nobody else folds there, so
+/// no lock is needed.
 async fn fold(
     folder: &mut Writer,
     partitions: &mut Partitions,
     target: &Target,
-    rows: Vec<RawRow>,
+    mut rows: Vec<RawRow>,
 ) -> anyhow::Result<()> {
+    partitions.refresh(folder.connection().await?).await?;
+    rows.retain(|row| !partitions.expired(row.event_id));
     if rows.is_empty() {
         return Ok(());
     }
@@ -325,9 +328,7 @@ async fn fold(
     let calendar = target.calendar.clone();
     let grouped = tokio::task::spawn_blocking(move || Grouped::of_stored(&rows, &calendar)).await;
     let grouped = grouped.context("reading raw events")??;
-    let connection = folder.connection().await?;
-    partitions.refresh(connection).await?;
-    partitions.ensure(connection, ids.into_iter()).await?;
+    partitions.ensure(folder.connection().await?, ids.into_iter()).await?;
     let mut transaction = folder.begin().await?;
     rollups::fold_grouped(&mut transaction, &target.folds, &grouped).await?;
     transaction.commit().await.context("committing a fold")

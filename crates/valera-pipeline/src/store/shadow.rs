@@ -4,10 +4,11 @@
 //! live inbox notes what is folded meanwhile: what a shadow lacks is then known without comparing all of both. It does
 //! not fold, and does not touch what people read.
 
+use super::Failure;
 use crate::rollups::{ALL, Rollup, moved};
 use anyhow::{Context, ensure};
 use sqlx::{AssertSqlSafe, FromRow, PgConnection};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 use uuid::Uuid;
 
 /// Where a rebuild is made.
@@ -130,7 +131,7 @@ async fn views(connection: &mut PgConnection, tables: &BTreeSet<String>) -> anyh
 /// When Postgres refuses.
 pub async fn drop_next(connection: &mut PgConnection) -> anyhow::Result<()> {
     let script = [format!("DROP SCHEMA IF EXISTS {NEXT} CASCADE")];
-    run(connection, &script).await.with_context(|| format!("removing the schema {NEXT}"))
+    run_briefly(connection, &script).await.with_context(|| format!("removing the schema {NEXT}"))
 }
 
 /// From now on notes in `schema` what the live inbox takes in, and notes what only the live inbox has by now.
@@ -161,7 +162,7 @@ pub async fn note_arrivals(connection: &mut PgConnection, schema: &str) -> anyho
              FOR EACH STATEMENT EXECUTE FUNCTION {schema}.note_arrivals()"
         ),
     ];
-    run(connection, &script).await.context("noting what the rollups take in")
+    run_briefly(connection, &script).await.context("noting what the rollups take in")
 }
 
 /// Notes what the live inbox has and the shadow lacks; below the horizon nothing is wanted any more.
@@ -275,7 +276,7 @@ pub async fn stop_noting(connection: &mut PgConnection, schema: &str) -> anyhow:
         format!("DROP FUNCTION IF EXISTS {schema}.note_arrivals() CASCADE"),
         format!("DROP TABLE IF EXISTS {schema}.arrived"),
     ];
-    run(connection, &script).await.context("no longer noting what the rollups take in")
+    run_briefly(connection, &script).await.context("no longer noting what the rollups take in")
 }
 
 /// Keeps recounts from beginning; `false` while one is at work. An exchange under its snapshot would deceive it.
@@ -311,4 +312,17 @@ pub(super) fn names(tables: &BTreeSet<String>) -> Vec<&str> {
 pub(super) async fn run(connection: &mut PgConnection, script: &[String]) -> sqlx::Result<()> {
     let script = script.iter().map(|statement| format!("{};\n", statement.trim_end().trim_end_matches(';')));
     sqlx::raw_sql(AssertSqlSafe(script.collect::<String>())).execute(connection).await.map(drop)
+}
+
+/// Runs what needs a lock on the live inbox. Whoever queues for one keeps the folds waiting behind it, so it is asked for
+/// briefly, and as often as needed: a recount reads the inbox for minutes.
+async fn run_briefly(connection: &mut PgConnection, script: &[String]) -> Result<(), Failure> {
+    let brief: Vec<String> = ["SET LOCAL lock_timeout = '400ms'".to_owned()].iter().chain(script).cloned().collect();
+    loop {
+        // One string of statements is one transaction.
+        match run(connection, &brief).await.map_err(Failure::from) {
+            Err(Failure::LockTimeout) => tokio::time::sleep(Duration::from_millis(500)).await,
+            ran => return ran,
+        }
+    }
 }
