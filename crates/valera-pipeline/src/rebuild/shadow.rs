@@ -196,7 +196,7 @@ impl Shadow {
                 self.idle_since = None;
                 return Ok(());
             }
-            self.rest(Duration::ZERO).await?;
+            self.give_way(watch).await?;
         }
     }
 
