@@ -3,7 +3,7 @@
 //! It runs in the SDK, before an event reaches spool or stream, and again in the consumers for publishers that did
 //! without; so doing it twice is doing it once.
 //!
-//! It does not touch keys, only values, nor numbers and texts that the catalogue marks plain.
+//! It does not touch keys, only values, nor numbers; texts that the catalogue marks plain it touches in the SDK alone.
 
 mod body;
 mod normalise;
@@ -13,8 +13,8 @@ mod scrub;
 
 use std::borrow::Cow;
 
-use crate::catalogue::{self, EventSpec, PersonalKind, Sensitivity};
-use crate::json::{Members, Node};
+use crate::catalogue::{self, EventSpec, PersonalKind, PropertyKind, Sensitivity};
+use crate::json::{self, Members, Node};
 use crate::keys::PseudonymKeys;
 
 pub use body::pseudonymise_body;
@@ -31,6 +31,29 @@ pub(crate) fn pseudonymise(properties: &mut Members<'_>, spec: Option<&'static E
                 treat_personal(node, &key.to_ascii_lowercase(), kind_of(key), keys);
             }
             Some(Sensitivity::FreeText) | None => treat_member(key, node, keys),
+        }
+    }
+}
+
+/// What the SDK does before anything leaves the bot: as above, and the texts that the catalogue marks plain are looked at
+/// too. A model or a context with a phone number in it is a mistake of the bot, and here is the last place to catch it.
+/// An id that reads like one becomes a pseudonym, so that equal ids stay equal.
+///
+/// Judges by `spec` alone, so it serves flawed events too. Idempotent.
+pub fn conceal(properties: &mut Members<'_>, spec: Option<&'static EventSpec>, keys: &PseudonymKeys) {
+    pseudonymise(properties, spec, keys);
+    for (key, node) in properties {
+        let Some(property) = spec.and_then(|spec| spec.property(key)) else { continue };
+        if property.sensitivity != Sensitivity::Plain {
+            continue;
+        }
+        match (property.kind, &*node) {
+            (PropertyKind::Decimal, Node::String(text)) if json::is_decimal(text) => {}
+            (PropertyKind::IntegerOrText, Node::String(text)) if matches!(scrub(text), Cow::Owned(_)) => {
+                *node =
+                    Node::String(Cow::Owned(pseudonym::of(text, property.name, PersonalKind::Text, keys.current())));
+            }
+            _ => treat_free(node, keys),
         }
     }
 }
