@@ -2,13 +2,13 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup test proof bench demo up lint audit
+.PHONY: help setup test proof bench bench-tracker demo up lint audit
 
 # Tests find the servers through the file that setup writes; so does the program, from anywhere below the checkout.
 with_tools = set -a && . .valera/tools.env && set +a &&
 
 help: ## Say what can be made
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: ## Fetch nats-server, PostgreSQL and the tests' clients: no root, no Docker
 	@scripts/setup
@@ -16,13 +16,16 @@ setup: ## Fetch nats-server, PostgreSQL and the tests' clients: no root, no Dock
 test: setup ## Run every test, on real servers
 	@scripts/test
 
-proof: setup ## Run the long counts: thirty kills over 200,000 events, servers away for a minute, 2,000 stories in any order
+proof: setup ## Run the long counts: thirty kills over 200,000 events, servers away for a minute, a bot killed 200 times, 2,000 stories in any order
 	cargo build --release --locked --package valera-analytics
 	$(with_tools) export PROPTEST_CASES=$${PROPTEST_CASES:-2000} && \
-		cargo test --release --package valera-tests --locked -- --ignored --test-threads 1 survival any_order
+		cargo test --release --package valera-tests --locked -- --ignored --test-threads 1 --nocapture survival tracker any_order
 
 bench: setup ## Measure throughput, latency and queries on servers of its own (minutes); writes docs/performance.md
 	cargo run --release --locked --package valera-tests --bin bench -- $(BENCH)
+
+bench-tracker: setup ## Measure what a call of the tracker costs the bot, and how fast its spool drains (minutes); writes docs/tracker-performance.md
+	$(with_tools) cargo run --release --locked --package valera-tests --bin bench-tracker
 
 demo: setup ## Watch a simulated bot fill the funnel, on servers that are gone afterwards
 	cargo run --release --locked --package valera-analytics -- demo

@@ -10,12 +10,13 @@ use valera_events::catalogue::{EVENTS, EventSpec, PERSONAL_KEYS, PropertyKind, S
 use valera_pipeline::service::STREAM;
 
 /// What is sent, and what must then be found nowhere in any spelling.
-const CANARIES: [&str; 4] = ["+7 916 555-01-23", "8(916)5550123", "canary.person@example.org", "4111 1111 1111 1111"];
+pub(crate) const CANARIES: [&str; 4] =
+    ["+7 916 555-01-23", "8(916)5550123", "canary.person@example.org", "4111 1111 1111 1111"];
 const TRACES: [&str; 7] =
     ["555-01-23", "5550123", "79165550123", "canary.person", "example.org", "4111 1111", "4111111111111111"];
 
 /// A text with all canaries in it.
-fn free_text() -> String {
+pub(crate) fn free_text() -> String {
     format!("Звоните: {} или пишите на {}, карта {}.", CANARIES[0], CANARIES[2], CANARIES[3])
 }
 
@@ -35,7 +36,7 @@ fn filled(spec: &EventSpec) -> Value {
 }
 
 /// Canaries under every personal key, in both cases, nested, and as numbers; and in undeclared strings at any depth.
-fn personal() -> Value {
+pub(crate) fn personal() -> Value {
     let mut properties = json!({
         "note": free_text(), "list": [free_text(), {"deep": {"deeper": free_text()}}],
         "first": CANARIES[1], "second": CANARIES[3],
@@ -141,7 +142,7 @@ async fn a_retry_holds_no_canary_though_its_letter_does() {
 }
 
 /// Runs the services as the product does, at a level that says much, until all is settled.
-async fn log_of_the_services(system: &System) -> String {
+pub(crate) async fn log_of_the_services(system: &System) -> String {
     let path = system.dir().join("log");
     let mut command = system.program();
     command.args(["run", "all"]).env("VALERA_LOG", "debug").stdout(Stdio::null());
@@ -159,7 +160,7 @@ async fn log_of_the_services(system: &System) -> String {
 }
 
 /// All rows of all tables and views of ours as text; of the letters only what is not the message itself.
-async fn everything_kept(system: &System) -> Vec<(String, String)> {
+pub(crate) async fn everything_kept(system: &System) -> Vec<(String, String)> {
     let tables: Vec<(String,)> = system
         .rows(
             "SELECT format('%I.%I', table_schema, table_name)
@@ -180,7 +181,7 @@ async fn everything_kept(system: &System) -> Vec<(String, String)> {
 }
 
 #[track_caller]
-fn assert_clean(place: &str, text: &str) {
+pub(crate) fn assert_clean(place: &str, text: &str) {
     for trace in TRACES {
         let line = text.lines().find(|line| line.contains(trace));
         assert!(line.is_none(), "{trace:?} in {place}: {}", line.unwrap_or_default());

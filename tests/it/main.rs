@@ -10,6 +10,8 @@
 )]
 
 mod any_order;
+#[path = "../bad_disk.rs"]
+mod bad_disk;
 mod canary;
 mod commands;
 mod demo;
@@ -24,4 +26,5 @@ mod replay;
 mod seed_sql;
 mod support;
 mod survival;
+mod tracker;
 mod verify;

@@ -266,3 +266,35 @@ proptest! {
         }
     }
 }
+
+/// The properties of an event as the SDK sends them.
+fn sent(event: &str, properties: &Value) -> Value {
+    let (subject, body) =
+        (format!("analytics.{event}"), json!({ "chat_id": 1, "properties": properties }).to_string());
+    let mut members = accept(&subject, body.as_bytes()).properties;
+    let spec = valera_events::catalogue::find(event);
+    valera_events::privacy::conceal(&mut members, spec, &keys());
+    let once = members.clone();
+    valera_events::privacy::conceal(&mut members, spec, &keys());
+    assert_eq!(members, once, "concealing twice is not concealing once");
+    let mut text = Vec::new();
+    valera_events::json::Node::Object(members).write(&mut text);
+    serde_json::from_slice(&text).unwrap()
+}
+
+#[test]
+fn the_sdk_looks_at_plain_texts_too_and_keeps_ids_apart() {
+    let error = sent("error_occurred", &json!({"context": "call +7 916 555-01-23", "error_class": "Net::Timeout"}));
+    assert_eq!(error, json!({"context": "call [phone]", "error_class": "Net::Timeout"}));
+    let booking = |id: &str| {
+        let properties = json!({"booking_id": id, "services_count": 1, "estimated_total": "79165550123"});
+        sent("booking_request_created", &properties)
+    };
+    let (one, same, other) = (booking("79165550123"), booking("79165550123"), booking("79165550124"));
+    assert!(is_pseudonym(one["booking_id"].as_str().unwrap()), "{one}");
+    assert_eq!(one, same);
+    assert_ne!(one["booking_id"], other["booking_id"]);
+    // A price is a number, however it is written.
+    assert_eq!(one["estimated_total"], "79165550123");
+    assert_eq!(booking("bk-1042")["booking_id"], "bk-1042");
+}

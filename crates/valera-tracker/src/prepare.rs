@@ -68,3 +68,59 @@ pub(crate) fn prepare(event: Event, keys: &PseudonymKeys, now: DateTime<Utc>) ->
     };
     Some(Prepared { record: Record { event_id, subject, body: body.into() }, flaws })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn keys() -> PseudonymKeys {
+        PseudonymKeys::parse("k1:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f").unwrap()
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+            "[0-9 +()@.a-z-]{0,40}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(any::<String>(), inner, 0..4).prop_map(|map| json!(map)),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_bot_says_travels_as_an_object_with_an_id_of_its_time(
+            name in prop_oneof![any::<String>(), "[a-z_]{1,9}", Just("ai_response_time".to_owned())],
+            chat_id in any::<i64>(),
+            properties in prop::collection::vec((any::<String>(), value()), 0..5),
+            millis in any::<i32>(),
+        ) {
+            let at = DateTime::from_timestamp_millis(1_761_984_000_000 + i64::from(millis)).unwrap();
+            let event = properties.into_iter().fold(Event::new(name.clone(), chat_id), |event, (key, value)| event.with(key, value));
+            let prepared = prepare(event.at(at).session(name.clone()), &keys(), at).unwrap();
+            let body: Value = serde_json::from_slice(&prepared.record.body).unwrap();
+            let (id_text, legal) = (prepared.record.event_id.to_string(), subject::of_event(&name));
+            prop_assert_eq!(body["chat_id"].as_i64(), Some(chat_id));
+            prop_assert_eq!(body["event_id"].as_str(), Some(id_text.as_str()));
+            prop_assert_eq!(id::millis(prepared.record.event_id), at.timestamp_millis());
+            prop_assert_eq!(prepared.record.subject.as_str(), legal.as_deref().unwrap_or(subject::INVALID));
+        }
+    }
+
+    #[test]
+    fn a_property_that_is_set_twice_stands_once() {
+        let event = Event::new("review_left", 1).with("stars", 1).with("stars", 5);
+        let prepared = prepare(event, &keys(), Utc::now()).unwrap();
+        assert!(prepared.flaws.is_empty(), "{:?}", prepared.flaws);
+        assert!(prepared.record.body.ends_with(br#""properties":{"stars":5}}"#));
+    }
+}

@@ -210,7 +210,11 @@ impl Shared {
         match &tracked {
             Tracked::Flawed(reasons) => {
                 if let (Some(times), Some(first)) = (self.flaw.pass(), reasons.first()) {
-                    warn!(reason = %first, times, "an event breaks the contract; it will be a dead letter");
+                    // Only the code: a path may name what a person typed.
+                    warn!(
+                        reason = first.reason.as_str(),
+                        times, "an event breaks the contract; it will be a dead letter"
+                    );
                 }
             }
             Tracked::Dropped(cause) if *cause != Cause::Sampled => {

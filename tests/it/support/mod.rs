@@ -5,6 +5,7 @@ mod event;
 mod load;
 mod recount;
 mod services;
+mod speaker;
 mod system;
 mod tools;
 
@@ -13,6 +14,7 @@ pub(crate) use event::{EventBuilder, event};
 pub(crate) use load::{Ledger, Load};
 pub(crate) use recount::{assert_rollups_agree, differences_from_recount};
 pub(crate) use services::{Process, Running};
+pub(crate) use speaker::{Speaker, enable};
 pub(crate) use system::{System, Version};
 pub(crate) use tools::{Said, nats_cli, program, python};
 

@@ -28,6 +28,17 @@ pub(crate) enum Version {
     Fifteen,
 }
 
+/// Whoever gives no name may do everything; `mute` may publish no event.
+const USERS: &str = r#"
+authorization {
+    users: [
+        { user: anyone, password: anyone }
+        { user: mute, password: mute, permissions: { publish: { deny: "analytics.>" } } }
+    ]
+}
+no_auth_user: anyone
+"#;
+
 pub(crate) struct System {
     pub(crate) local: LocalSystem,
     dir: tempfile::TempDir,
@@ -56,7 +67,11 @@ impl System {
         }
         let dir = scratch_dir().unwrap();
         let options = Options {
-            nats: NatsOptions { sync_interval: Some(Duration::from_secs(1)), ..NatsOptions::default() },
+            nats: NatsOptions {
+                sync_interval: Some(Duration::from_secs(1)),
+                appended: USERS,
+                ..NatsOptions::default()
+            },
             postgres: PgOptions { fsync: false, ..PgOptions::default() },
             time_zone: Some(time_zone.to_owned()),
             ack_wait: Some(ack_wait),
@@ -68,6 +83,11 @@ impl System {
             ..local.environment.limits
         };
         Self { local, dir }
+    }
+
+    /// The address under which nobody may publish an event.
+    pub(crate) fn mute_url(&self) -> String {
+        self.local.nats.url().replace("://", "://mute:mute@")
     }
 
     /// A directory that goes with the system.

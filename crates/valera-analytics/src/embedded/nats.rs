@@ -29,6 +29,8 @@ pub struct NatsOptions {
     pub port: Option<u16>,
     /// How often what is written reaches the disk; `None` is `always`, before each PubAck. For tests.
     pub sync_interval: Option<Duration>,
+    /// What is appended to the configuration, as users. For tests.
+    pub appended: &'static str,
 }
 
 /// A running nats-server; dropped, it is killed.
@@ -126,10 +128,11 @@ impl NatsServer {
 }
 
 fn configuration(options: &NatsOptions) -> String {
-    match options.sync_interval {
+    let conf = match options.sync_interval {
         None => CONF.to_owned(),
         Some(every) => CONF.replace(SYNC_ALWAYS, &format!("sync_interval: \"{}ms\"", every.as_millis())),
-    }
+    };
+    conf + options.appended
 }
 
 fn command(binary: &Path, dir: &Path, port: u16) -> Command {

@@ -41,7 +41,7 @@ struct Error {
 
 pub(super) fn read(message: &Message) -> Answer {
     if message.status == Some(StatusCode::NO_RESPONDERS) {
-        return Answer::Later(format!("no stream takes {}", message.subject));
+        return Answer::Later("no stream takes the subject".into());
     }
     of_body(&message.payload)
 }

@@ -6,7 +6,7 @@
 //! It does not publish.
 
 use crate::{config::Config, throttle::Throttle};
-use async_nats::{Client, ConnectOptions, Event, Subscriber, connection::State};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr, Subscriber, connection::State};
 use std::{
     sync::{
         Arc,
@@ -16,6 +16,10 @@ use std::{
 };
 use tokio::sync::Notify;
 use tracing::{info, warn};
+
+/// Between two attempts to connect: so much more each time, up to the longest. A server that is back is not kept waiting.
+const RETRIES: Duration = Duration::from_millis(50);
+const LONGEST_RETRY: Duration = Duration::from_secs(1);
 
 pub(super) struct Link {
     pub(super) client: Client,
@@ -48,6 +52,7 @@ impl Link {
             .connection_timeout(Duration::from_secs(5))
             .ping_interval(Duration::from_secs(10))
             .retry_on_initial_connect()
+            .reconnect_delay_callback(|attempts| RETRIES.saturating_mul(attempts as u32).min(LONGEST_RETRY))
             .event_callback(move |event| {
                 let signals = told.clone();
                 async move { signals.heard(&event) }
@@ -55,7 +60,8 @@ impl Link {
         if let Some(prefix) = &config.inbox_prefix {
             options = options.custom_inbox_prefix(prefix);
         }
-        let client = options.connect(config.servers()?).await?;
+        let servers = config.servers()?;
+        let client = with_credentials(options, &servers).connect(servers).await?;
         let inbox = client.new_inbox();
         let answers = client.subscribe(format!("{inbox}.*")).await?;
         Ok(Self { client, answers, connections: Connections { signals, seen: 0 }, inbox })
@@ -82,6 +88,17 @@ impl Connections {
             }
             self.signals.changed.notified().await;
         }
+    }
+}
+
+/// Gives the client the credentials in an address, which it would not read by itself: `user:password@`, or a token alone. Of
+/// several addresses the first that has any speaks for all.
+fn with_credentials(options: ConnectOptions, servers: &[ServerAddr]) -> ConnectOptions {
+    let credentials = servers.iter().find_map(|server| Some((server.username()?, server.password())));
+    match credentials {
+        Some((user, Some(password))) => options.user_and_password(user.to_owned(), password.to_owned()),
+        Some((token, None)) => options.token(token.to_owned()),
+        None => options,
     }
 }
 

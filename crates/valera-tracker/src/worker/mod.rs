@@ -22,10 +22,11 @@ use crate::{
     switches::{self, Switches},
     throttle::Throttle,
 };
+use async_nats::Message;
 use backlog::Backlog;
 use dialogs::Dialogs;
 use durable::Durable;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use link::Link;
 use outbox::Outbox;
 use std::{io, sync::Arc, time::Duration};
@@ -198,30 +199,32 @@ impl Worker {
         let wishes = [self.outbox.wakes_at(), self.durable.due(), lingers.then_some(self.take_from)];
         wake = wishes.into_iter().flatten().fold(wake, Instant::min);
         wake = self.flushes.iter().map(|(until, _)| *until).fold(wake, Instant::min);
+        // In this order: what is rare or has its pace goes before answers, which may come without end.
         tokio::select! {
             biased;
             Some(command) = self.commands.recv() => self.obey(command),
-            answer = link.answers.next() => match answer {
-                Some(answer) => {
-                    self.answered(&answer);
-                    for _ in 0..ANSWERS {
-                        let Some(Some(answer)) = futures::FutureExt::now_or_never(link.answers.next()) else { break };
-                        self.answered(&answer);
-                    }
-                }
-                None => self.outbox.give_link_up(),
-            },
             () = link.connections.changed() => self.outbox.reconnected(),
             () = self.durable.synced() => {}
             count = self.intake.take(&mut self.fresh, TAKING), if can_take && !lingers => {
                 self.host_is_gone = count == 0;
                 self.take_from = Instant::now() + LINGER;
             }
+            answer = link.answers.next() => self.answers(answer, link),
             () = sleep_until(wake) => {}
         }
     }
 
-    fn answered(&mut self, message: &async_nats::Message) {
+    /// Takes an answer in, and those that are there already.
+    fn answers(&mut self, first: Option<Message>, link: &mut Link) {
+        let Some(first) = first else { return self.outbox.give_link_up() };
+        self.answered(&first);
+        for _ in 0..ANSWERS {
+            let Some(Some(next)) = link.answers.next().now_or_never() else { return };
+            self.answered(&next);
+        }
+    }
+
+    fn answered(&mut self, message: &Message) {
         for (held, duplicate) in self.outbox.answered(message, &mut self.backlog, &mut self.stats) {
             self.stats.acknowledged += 1;
             self.stats.duplicates += u64::from(duplicate);

@@ -1,0 +1,90 @@
+//! Disks that are full, slow, read-only or another's: the host never notices, and with NATS up nothing is lost.
+
+use super::{PATIENCE, assert_stored, config, flushed, nth, spool, spooling, track};
+use crate::bad_disk::{Bad, Fault};
+use crate::support::{Speaker, System, eventually};
+use serde_json::json;
+use std::sync::Arc;
+use valera_tracker::{Cause, Config, Event, Limits, SpoolState, Tracked, Tracker};
+
+fn on(disk: &Arc<Bad>, config: Config) -> Tracker {
+    Tracker::start(Config { spool: Some(disk.clone()), ..config }).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_disk_costs_no_event_while_nats_is_up_and_is_used_again_when_it_is_good() {
+    let system = System::start().await;
+    let faults = [Fault::Full, Fault::Torn, Fault::ReadOnly, Fault::Unsynced, Fault::Slow];
+    for (fault, first) in faults.into_iter().zip((0..).step_by(1_000)) {
+        let disk = Bad::new(spool(&system), fault);
+        let tracker = on(&disk, config(&system));
+        track(&tracker, first..first + 600);
+        flushed(&tracker).await;
+        assert_eq!(tracker.track_durable(nth(first + 600)).await, Tracked::Queued, "{fault:?}");
+        disk.heal();
+        eventually("the spool is in use again", async || {
+            tracker.track(Event::new("nudge", 1));
+            tracker.stats().spool == SpoolState::Ready
+        })
+        .await;
+        track(&tracker, first + 601..first + 1_000);
+        flushed(&tracker).await;
+        tracker.shutdown(PATIENCE).await;
+    }
+    assert_stored(&system, 0..5_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_of_the_system_on_files_costs_no_event_while_nats_is_up() {
+    let system = System::start().await;
+    let shell = r#"trap "" XFSZ; ulimit -f 0; exec "$0""#;
+    let mut speaker = Speaker::start_through(&system, &spool(&system), &["sh", "-c", shell]);
+    for n in 0..300 {
+        assert!(speaker.tell(&json!({"event": "spoken", "chat_id": 1, "properties": {"n": n}})));
+    }
+    assert_eq!(speaker.end().last().unwrap(), "Left { spooled: false, in_memory: 0 }");
+    assert_stored(&system, 0..300).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_queue_memory_and_spool_are_full_the_newest_are_dropped_and_counted() {
+    let mut system = System::start().await;
+    system.local.nats.kill().await.unwrap();
+    let small = Limits { queue_events: 50, memory_bytes: 20_000, spool_bytes: 50_000, ..config(&system).limits };
+    let tracker = Tracker::start(Config { limits: small, ..config(&system) }.spool_in(spool(&system))).unwrap();
+    let mut queued = Vec::new();
+    for n in 0..5_000 {
+        match tracker.track(nth(n)) {
+            Tracked::Queued => queued.push(n),
+            dropped => assert_eq!(dropped, Tracked::Dropped(Cause::QueueFull)),
+        }
+    }
+    let stats = tracker.stats();
+    assert_eq!((stats.queued, stats.queue_full), (queued.len() as u64, 5_000 - queued.len() as u64));
+    assert!(stats.queue_full > 0 && stats.calls() == 5_000, "{stats:?}");
+    eventually("the spool is full", async || tracker.stats().spool == SpoolState::Full).await;
+    assert!(tracker.stats().spool_bytes <= 50_000);
+
+    system.local.nats.restart().await.unwrap();
+    flushed(&tracker).await;
+    assert_stored(&system, queued).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_owner_is_refused_and_takes_over_when_the_first_has_gone() {
+    let system = System::start().await;
+    let (first, second) = (spooling(&system), spooling(&system));
+    eventually("one of them owns the directory", async || {
+        let states = [first.stats().spool, second.stats().spool];
+        states.contains(&SpoolState::Ready) && states.contains(&SpoolState::Owned)
+    })
+    .await;
+    track(&first, 0..500);
+    track(&second, 500..1_000);
+    flushed(&first).await;
+    flushed(&second).await;
+    let (owner, heir) = if first.stats().spool == SpoolState::Ready { (first, second) } else { (second, first) };
+    owner.shutdown(PATIENCE).await;
+    eventually("the other owns it now", async || heir.stats().spool == SpoolState::Ready).await;
+    assert_stored(&system, 0..1_000).await;
+}
