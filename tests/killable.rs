@@ -14,11 +14,12 @@ use std::{
     time::Duration,
 };
 use tokio_util::sync::CancellationToken;
-use valera_analytics::config::ServiceArgs;
+use valera_analytics::config::{RulesArgs, ServiceArgs};
 use valera_pipeline::{
+    alerts,
     consume::{Limits, Watched},
     probe::{NoProbe, Point, Probe},
-    service::Service,
+    service::{Environment, Service},
 };
 
 #[derive(Parser)]
@@ -32,8 +33,13 @@ struct Killable {
     stop: bool,
     #[arg(long, default_value_t = 500)]
     batch: usize,
+    /// For alerts: how long a silent holder of the lease keeps others out, in milliseconds
+    #[arg(long, default_value_t = 1_000)]
+    lease: u64,
     #[command(flatten)]
     config: ServiceArgs,
+    #[command(flatten)]
+    rules: RulesArgs,
 }
 
 struct Fate {
@@ -62,8 +68,6 @@ fn stop() {
 async fn main() -> anyhow::Result<()> {
     valera_analytics::config::log_to_stderr(true);
     let killable = Killable::parse();
-    let service = Service::ALL.into_iter().find(|service| service.name() == killable.service);
-    let service = service.with_context(|| format!("no service {}", killable.service))?;
     let probe: Arc<dyn Probe> = match killable.point.as_deref() {
         None => Arc::new(NoProbe),
         Some(point) => Arc::new(Fate {
@@ -72,14 +76,23 @@ async fn main() -> anyhow::Result<()> {
             meet: if killable.stop { stop } else { || std::process::abort() },
         }),
     };
-    let mut environment = killable.config.environment()?;
-    environment.limits = Limits {
+    let limits = Limits {
         messages: killable.batch,
         stall: Duration::from_secs(2),
         patience: Duration::from_millis(200),
-        ..environment.limits
+        ..Limits::default()
     };
-    service.run(environment, Watched::new(service.name()), probe, CancellationToken::new()).await
+    let watched = Watched::new(&killable.service);
+    if killable.service == alerts::NAME {
+        let ServiceArgs { nats, zone, .. } = &killable.config;
+        let settings = killable.rules.settings(&nats.nats_url, zone.time_zone.as_deref())?;
+        let settings = alerts::Settings { limits, lease: Duration::from_millis(killable.lease), ..settings };
+        return settings.run(watched, probe, CancellationToken::new()).await;
+    }
+    let service = Service::ALL.into_iter().find(|service| service.name() == killable.service);
+    let service = service.with_context(|| format!("no service {}", killable.service))?;
+    let environment = Environment { limits, ..killable.config.environment()? };
+    service.run(environment, watched, probe, CancellationToken::new()).await
 }
 
 fn named(point: &str) -> anyhow::Result<Point> {

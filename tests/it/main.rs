@@ -9,6 +9,7 @@
     reason = "a test fails by panicking and may say why"
 )]
 
+mod alerts;
 mod any_order;
 #[path = "../bad_disk.rs"]
 mod bad_disk;

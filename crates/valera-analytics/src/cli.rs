@@ -36,6 +36,7 @@ enum Command {
     Rebuild(commands::rebuild::Rebuild),
     Replay(Box<commands::replay::Replay>),
     DeadLetters(commands::dead_letters::DeadLetters),
+    Alerts(commands::alerts::Alerts),
     Completions(commands::completions::Completions),
 }
 
@@ -63,6 +64,7 @@ impl Cli {
                 Command::Rebuild(rebuild) => rebuild.run().await,
                 Command::Replay(replay) => replay.run().await,
                 Command::DeadLetters(letters) => letters.run().await,
+                Command::Alerts(alerts) => alerts.run().await,
                 Command::Completions(completions) => completions.run(),
             }
         })

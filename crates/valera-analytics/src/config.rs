@@ -13,7 +13,11 @@ use std::{
 };
 use tracing_subscriber::EnvFilter;
 use valera_events::{ContentKey, Keys, PseudonymKeys};
-use valera_pipeline::{consume::Limits, service::Environment};
+use valera_pipeline::{
+    alerts::{self, Rules},
+    consume::Limits,
+    service::Environment,
+};
 
 /// Reads `.env` of the working directory, and of no other, and chooses the TLS provider; before anything else, while there is one thread.
 ///
@@ -124,13 +128,50 @@ impl PseudonymKeysArgs {
     }
 }
 
-/// Everything a service needs.
+/// By which rules alerts are raised.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RulesArgs {
+    /// Rule file of the alerts [default: the rules that are compiled in, as `alerts rules` prints them]
+    #[arg(long = "alert-rules", env = "VALERA_ALERT_RULES", value_name = "FILE")]
+    pub rules: Option<PathBuf>,
+}
+
+impl RulesArgs {
+    /// Reads the rules.
+    ///
+    /// # Errors
+    /// When the rule file cannot be read or has faults; all of them are named.
+    pub fn load(&self) -> anyhow::Result<Rules> {
+        let rules = match &self.rules {
+            None => Rules::shipped(),
+            Some(file) => {
+                let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+                Rules::parse(&text)
+            }
+        };
+        rules.map_err(|faults| {
+            let faults: Vec<_> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+            anyhow::anyhow!("the alert rules have faults:{}", faults.concat())
+        })
+    }
+
+    /// What the service `alerts` needs.
+    ///
+    /// # Errors
+    /// As [`RulesArgs::load`], and when there is no such zone.
+    pub fn settings(&self, nats_url: &str, time_zone: Option<&str>) -> anyhow::Result<alerts::Settings> {
+        alerts::Settings::new(nats_url, self.load()?, time_zone)
+    }
+}
+
+/// Everything a service on Postgres needs.
 #[derive(Debug, Clone, Args)]
 pub struct ServiceArgs {
     #[command(flatten)]
     pub nats: NatsArgs,
-    #[command(flatten)]
-    pub database: DatabaseArgs,
+    /// Address of the database: postgres://user@host:port/database; alerts need none
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: Option<String>,
     #[command(flatten)]
     pub zone: ZoneArgs,
     #[command(flatten)]
@@ -143,12 +184,14 @@ impl ServiceArgs {
     /// Reads the keys.
     ///
     /// # Errors
-    /// When a key is missing or malformed.
+    /// When there is no address of a database, or a key is missing or malformed.
     pub fn environment(&self) -> anyhow::Result<Environment> {
+        let database_url = self.database_url.clone();
+        let database_url = database_url.context("DATABASE_URL is not set: postgres://user@host:port/database")?;
         let keys = Keys { content: self.content_key.load()?, pseudonym: self.pseudonym_keys.load()? };
         Ok(Environment {
             nats_url: self.nats.nats_url.clone(),
-            database_url: self.database.database_url.clone(),
+            database_url,
             keys: Arc::new(keys),
             time_zone: self.zone.time_zone.clone(),
             limits: Limits::default(),

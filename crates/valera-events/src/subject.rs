@@ -1,7 +1,8 @@
 //! The only place that spells subjects.
 //!
 //! An event's subject is `analytics.` and its name, and a name is one token of `[a-z][a-z0-9_]{0,49}`: legal in NATS,
-//! in a metric label and in a column of 50 characters alike.
+//! in a metric label and in a column of 50 characters alike. An alert's is `alerts.` and its rule's name, which has the
+//! same shape.
 //!
 //! It does not know which names are declared.
 
@@ -11,11 +12,17 @@ pub const ALL_EVENTS: &str = "analytics.>";
 pub const INVALID: &str = "analytics._invalid";
 
 const PREFIX: &str = "analytics.";
+const ALERT_PREFIX: &str = "alerts.";
 const MAX_NAME: usize = 50;
 
 /// The subject of an event type. `None` when the name is not `[a-z][a-z0-9_]{0,49}`.
 pub fn of_event(name: &str) -> Option<String> {
     is_legal(name).then(|| format!("{PREFIX}{name}"))
+}
+
+/// The subject of a rule's alerts. `None` when the rule's name is not `[a-z][a-z0-9_]{0,49}`.
+pub fn of_alert(rule: &str) -> Option<String> {
+    is_legal(rule).then(|| format!("{ALERT_PREFIX}{rule}"))
 }
 
 /// The event name in a subject; `None` when the subject is not `analytics.` and a legal name.
@@ -40,10 +47,12 @@ mod tests {
         for good in ["a", "ai_dialog_started", "x9_", longest.as_str()] {
             let subject = of_event(good).unwrap();
             assert_eq!(event_name(&subject), Some(good));
+            assert_eq!(of_alert(good).unwrap(), format!("alerts.{good}"));
         }
         let too_long = "a".repeat(51);
         for bad in ["", "_invalid", "9a", "A", "a.b", "a b", "a-b", "имя", "a*", "a>", "a\n", too_long.as_str()] {
             assert_eq!(of_event(bad), None, "{bad}");
+            assert_eq!(of_alert(bad), None, "{bad}");
             assert_eq!(event_name(&format!("analytics.{bad}")), None, "{bad}");
         }
         assert_eq!(event_name(INVALID), None);

@@ -11,6 +11,7 @@ pub mod handler;
 pub mod health;
 pub mod persister;
 pub mod probe;
+pub mod progress;
 pub mod rebuild;
 pub mod repair;
 pub mod replay;

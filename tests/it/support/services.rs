@@ -9,8 +9,9 @@ use std::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use valera_pipeline::{
+    alerts,
     consume::Watched,
-    probe::Probe,
+    probe::{NoProbe, Probe},
     service::{Environment, Service},
 };
 
@@ -31,6 +32,13 @@ impl Running {
     ) -> Self {
         let watched = Watched::new(service.name());
         let task = tokio::spawn(service.run(environment, watched.clone(), probe, shutdown.clone()));
+        Self { watched, shutdown, task: Some(task) }
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "the test is the supervisor")]
+    pub(crate) fn alerts(settings: alerts::Settings) -> Self {
+        let (watched, shutdown) = (Watched::new(alerts::NAME), CancellationToken::new());
+        let task = tokio::spawn(settings.run(watched.clone(), Arc::new(NoProbe), shutdown.clone()));
         Self { watched, shutdown, task: Some(task) }
     }
 

@@ -155,15 +155,19 @@ impl System {
     }
 
     pub(crate) async fn consumer_drained(&self, service: Service) {
+        self.durable_drained(service.name()).await;
+    }
+
+    pub(crate) async fn durable_drained(&self, durable: &str) {
         let context = self.jetstream().await;
         let left = || async {
-            let info = context.get_stream(STREAM).await.ok()?.consumer_info(service.name()).await.ok()?;
+            let info = context.get_stream(STREAM).await.ok()?.consumer_info(durable).await.ok()?;
             Some(info.num_pending + info.num_ack_pending as u64)
         };
         let mut least = u64::MAX;
         while least > 0 {
             let mut now = least;
-            eventually(&format!("{} has fewer than {least} messages left", service.name()), async || {
+            eventually(&format!("{durable} has fewer than {least} messages left"), async || {
                 now = left().await.unwrap_or(least);
                 now < least
             })

@@ -5,7 +5,7 @@
 
 use super::{run, status, stop};
 use crate::{
-    config::ZoneArgs,
+    config::{RulesArgs, ZoneArgs},
     embedded::{Tools, data_dir, scratch_dir},
     local::{LocalSystem, Options},
     output,
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use valera_pipeline::{
     consume::{Link, Watched},
     handler::Outcome,
-    service::{Environment, Service},
+    service::Environment,
     store::{
         Calendar, Writer,
         letters::desk::{self, Filter},
@@ -67,7 +67,9 @@ impl Demo {
         let options = Options { time_zone: Some(zone), ..Options::default() };
         output::print("starting a private nats-server and Postgres\n")?;
         let mut system = LocalSystem::start(&Tools::locate()?, &dir, options).await?;
-        let (supervisor, watched) = run::start(&Service::ALL, &system.environment, &shutdown);
+        let environment = &system.environment;
+        let alerts = RulesArgs::default().settings(&environment.nats_url, environment.time_zone.as_deref())?;
+        let (supervisor, watched) = run::start(run::Plan::all(environment, alerts), &shutdown);
         let talked = tokio::select! {
             talked = self.talk(&system.environment, &watched, &shutdown) => talked,
             () = shutdown.cancelled() => Err(anyhow::anyhow!("interrupted")),

@@ -1,5 +1,6 @@
 //! One file a command: its arguments, and what it does with the libraries.
 
+pub mod alerts;
 pub mod completions;
 pub mod dead_letters;
 pub mod demo;

@@ -1,11 +1,12 @@
 //! `run`: services in this process, each on its own durable consumer.
 
 use super::stop;
-use crate::config::ServiceArgs;
+use crate::config::{RulesArgs, ServiceArgs};
 use clap::{Args, ValueEnum};
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use valera_pipeline::{
+    alerts,
     consume::Watched,
     probe::NoProbe,
     service::{Environment, Service},
@@ -23,6 +24,8 @@ pub struct Run {
     services: Vec<Named>,
     #[command(flatten)]
     config: ServiceArgs,
+    #[command(flatten)]
+    rules: RulesArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,47 +34,64 @@ enum Named {
     Persister,
     /// Folds events into the rollup tables
     Rollups,
+    /// Finds in the events what a person should know at once; one active at a time, others stand by
+    Alerts,
     /// All of them
     All,
 }
 
-impl Named {
-    fn services(self) -> &'static [Service] {
-        match self {
-            Self::Persister => &[Service::Persister],
-            Self::Rollups => &[Service::Rollups],
-            Self::All => &Service::ALL,
-        }
+/// What is to be run, each with what it needs.
+#[derive(Default)]
+pub(super) struct Plan {
+    /// On Postgres.
+    pub(super) services: Vec<(Service, Environment)>,
+    pub(super) alerts: Option<alerts::Settings>,
+}
+
+impl Plan {
+    /// Everything, on one system.
+    pub(super) fn all(environment: &Environment, alerts: alerts::Settings) -> Self {
+        let services = Service::ALL.map(|service| (service, environment.clone()));
+        Self { services: services.into(), alerts: Some(alerts) }
     }
 }
 
 impl Run {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let environment = self.config.environment()?;
+        let plan = self.plan()?;
         let shutdown = stop::on_signal()?;
-        let mut services: Vec<Service> = Vec::new();
-        for service in self.services.iter().flat_map(|named| named.services()) {
-            if !services.contains(service) {
-                services.push(*service);
+        start(plan, &shutdown).0.wait(GRACE).await
+    }
+
+    fn plan(&self) -> anyhow::Result<Plan> {
+        let wanted = |named: Named| self.services.contains(&named) || self.services.contains(&Named::All);
+        let mut plan = Plan::default();
+        for (named, service) in [(Named::Persister, Service::Persister), (Named::Rollups, Service::Rollups)] {
+            if wanted(named) {
+                plan.services.push((service, self.config.environment()?));
             }
         }
-        start(&services, &environment, &shutdown).0.wait(GRACE).await
+        if wanted(Named::Alerts) {
+            let ServiceArgs { nats, zone, .. } = &self.config;
+            plan.alerts = Some(self.rules.settings(&nats.nats_url, zone.time_zone.as_deref())?);
+        }
+        Ok(plan)
     }
 }
 
 /// Starts services under one supervisor, and gives what can be seen of each.
-pub(super) fn start(
-    services: &[Service],
-    environment: &Environment,
-    shutdown: &CancellationToken,
-) -> (Supervisor, Vec<Watched>) {
+pub(super) fn start(plan: Plan, shutdown: &CancellationToken) -> (Supervisor, Vec<Watched>) {
     let mut supervisor = Supervisor::new(shutdown.clone());
     let mut all_watched = Vec::new();
-    for service in services {
+    for (service, environment) in plan.services {
         let watched = Watched::new(service.name());
         all_watched.push(watched.clone());
-        let running = service.run(environment.clone(), watched, Arc::new(NoProbe), shutdown.clone());
-        supervisor.start(service.name(), running);
+        supervisor.start(service.name(), service.run(environment, watched, Arc::new(NoProbe), shutdown.clone()));
+    }
+    if let Some(settings) = plan.alerts {
+        let watched = Watched::new(alerts::NAME);
+        all_watched.push(watched.clone());
+        supervisor.start(alerts::NAME, settings.run(watched, Arc::new(NoProbe), shutdown.clone()));
     }
     (supervisor, all_watched)
 }

@@ -7,16 +7,16 @@ use crate::{
 };
 use anyhow::Context;
 use async_nats::jetstream;
-use chrono::{DateTime, Utc};
 use clap::Args;
 use valera_pipeline::{
+    alerts,
     consume::Link,
+    progress::Progress,
     service::{STREAM, Service},
     store::{
         Writer,
         reports::{self, Holdings},
     },
-    topology,
 };
 
 /// Show how far each consumer is, and what is stored
@@ -47,25 +47,17 @@ pub(super) async fn consumers(context: &jetstream::Context) -> anyhow::Result<Ve
         format!("asking for the stream {STREAM}; has `valera-analytics topology apply` been run on this server?")
     })?;
     let mut all = Vec::new();
-    for service in Service::ALL {
-        let consumer = topology::bind(context, STREAM, service.name()).await?;
-        let info = consumer.cached_info();
-        let next = info.ack_floor.stream_sequence + 1;
-        let unsettled = info.num_pending > 0 || info.num_ack_pending > 0;
-        let oldest = if unsettled { stream.get_raw_message(next).await.ok() } else { None };
+    for name in Service::ALL.map(Service::name).into_iter().chain([alerts::NAME]) {
+        let progress = Progress::of(context, &stream, name).await?;
         all.push(ConsumerStatus {
-            name: service.name().to_owned(),
-            pending: info.num_pending,
-            ack_pending: info.num_ack_pending as u64,
-            redelivered: info.num_redelivered as u64,
-            oldest_seconds: oldest.map(|message| age_seconds(message.time)),
+            name: progress.consumer,
+            pending: progress.pending,
+            ack_pending: progress.ack_pending,
+            redelivered: progress.redelivered,
+            oldest_seconds: progress.oldest_seconds,
         });
     }
     Ok(all)
-}
-
-fn age_seconds(since: DateTime<Utc>) -> u64 {
-    u64::try_from((Utc::now() - since).num_seconds()).unwrap_or(0)
 }
 
 fn described(holdings: &Holdings) -> String {

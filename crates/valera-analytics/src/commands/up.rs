@@ -2,14 +2,14 @@
 
 use super::{run, stop};
 use crate::{
-    config::ZoneArgs,
+    config::{RulesArgs, ZoneArgs},
     embedded::{Tools, data_dir},
     local::{LocalSystem, Options},
     output,
 };
 use clap::Args;
 use std::path::PathBuf;
-use valera_pipeline::service::Service;
+use valera_pipeline::alerts::{Rules, Settings};
 
 /// Run a complete local system: nats-server, Postgres and every service
 #[derive(Debug, Args)]
@@ -22,17 +22,21 @@ pub struct Up {
     data_dir: PathBuf,
     #[command(flatten)]
     zone: ZoneArgs,
+    #[command(flatten)]
+    rules: RulesArgs,
 }
 
 impl Up {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        // Looked at before anything is started: a fault in the rules is no reason to have started half a system.
+        let rules = self.rules.load()?;
         let shutdown = stop::on_signal()?;
         let options = Options { time_zone: self.zone.time_zone, ..Options::default() };
         let dir = data_dir(&self.data_dir)?;
         let mut system = LocalSystem::start(&Tools::locate()?, &dir, options).await?;
         output::print(&welcome(&system))?;
-        let services: &[Service] = if self.servers_only { &[] } else { &Service::ALL };
-        let (supervisor, _) = run::start(services, &system.environment, &shutdown);
+        let plan = if self.servers_only { run::Plan::default() } else { plan(&system, rules)? };
+        let (supervisor, _) = run::start(plan, &shutdown);
         let services = async {
             if self.servers_only {
                 shutdown.cancelled().await;
@@ -52,6 +56,12 @@ impl Up {
         };
         ended.and(system.stop().await)
     }
+}
+
+fn plan(system: &LocalSystem, rules: Rules) -> anyhow::Result<run::Plan> {
+    let environment = &system.environment;
+    let alerts = Settings::new(&environment.nats_url, rules, environment.time_zone.as_deref())?;
+    Ok(run::Plan::all(environment, alerts))
 }
 
 fn welcome(system: &LocalSystem) -> String {

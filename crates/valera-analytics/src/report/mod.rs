@@ -5,6 +5,7 @@
 //!
 //! It does not query, and it does not print.
 
+mod alerts;
 mod funnel;
 mod latency;
 mod letter;
@@ -18,6 +19,7 @@ mod verdict;
 
 use serde::Serialize;
 
+pub use alerts::{IncidentRow, MuteRow, incidents, mutes};
 pub use funnel::{FunnelCohort, FunnelCounts, FunnelDay, FunnelWeek, funnel, funnel_cohorts, funnel_weeks};
 pub use latency::{LatencyRow, latency};
 pub use letter::{LetterLine, letter, letter_json, letter_lines};

@@ -42,7 +42,7 @@ pub struct Alert {
     pub incident: String,
     /// The rule's name in the rule file; also the subject's second token.
     pub rule: String,
-    /// The rule's kind: `event`, `burst`, `slow`, `dead_letters` or `lag`.
+    /// The rule's kind: `event`, `burst`, `slow`, `conversion`, `dead_letters` or `lag`.
     pub kind: String,
     pub phase: Phase,
     /// Counts the steps of the incident, from 1.

@@ -10,7 +10,7 @@ use async_nats::jetstream::{self, ErrorCode, response::Response, stream::RawMess
 use chrono::{DateTime, Utc};
 use data_encoding::BASE64;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[derive(Deserialize)]
 struct Found {
@@ -49,6 +49,20 @@ pub(crate) async fn get(
         sequence: message.sequence,
         received_at: message.time,
     }))
+}
+
+/// The first message received at or after `at`; `None` when there is none.
+///
+/// # Errors
+/// As [`get`].
+pub(crate) async fn received_from(
+    context: &jetstream::Context,
+    stream: &str,
+    at: DateTime<Utc>,
+) -> anyhow::Result<Option<u64>> {
+    let found = get(context, stream, json!({"start_time": at})).await?;
+    // A server that knows no message that late may answer with its last one.
+    Ok(found.filter(|message| message.received_at >= at).map(|message| message.sequence))
 }
 
 impl Stored {

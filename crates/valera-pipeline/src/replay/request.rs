@@ -7,7 +7,6 @@ use crate::{consume::stored, service::STREAM};
 use anyhow::Context;
 use async_nats::jetstream;
 use chrono::{DateTime, Utc};
-use serde_json::json;
 use std::{fmt, str::FromStr};
 
 /// One end of a part of the stream.
@@ -62,20 +61,15 @@ impl Part {
         let first = match from {
             None => state.first_sequence,
             Some(Bound::Sequence(sequence)) => sequence.max(state.first_sequence),
-            Some(Bound::Received(at)) => received_from(context, at).await?.unwrap_or(beyond),
+            Some(Bound::Received(at)) => stored::received_from(context, STREAM, at).await?.unwrap_or(beyond),
         };
         let last = match to {
             None => state.last_sequence,
             Some(Bound::Sequence(sequence)) => sequence.min(state.last_sequence),
-            Some(Bound::Received(at)) => received_from(context, at).await?.unwrap_or(beyond).min(beyond) - 1,
+            Some(Bound::Received(at)) => {
+                stored::received_from(context, STREAM, at).await?.unwrap_or(beyond).min(beyond) - 1
+            }
         };
         Ok(Self { first: first.max(1), last })
     }
-}
-
-/// The first message received at or after `at`.
-async fn received_from(context: &jetstream::Context, at: DateTime<Utc>) -> anyhow::Result<Option<u64>> {
-    let found = stored::get(context, STREAM, json!({"start_time": at})).await?;
-    // A server that knows no message that late may answer with its last one.
-    Ok(found.filter(|message| message.received_at >= at).map(|message| message.sequence))
 }

@@ -1,0 +1,48 @@
+//! How far a consumer is, as JetStream says it.
+//!
+//! One request for the consumer and, where something is unsettled, one for the oldest such message: the age of that says
+//! more than any count. It reads and judges nothing.
+
+use crate::{service::STREAM, topology};
+use async_nats::jetstream::{Context, stream::Stream};
+use chrono::{DateTime, Utc};
+
+/// A consumer's progress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// The durable's name.
+    pub consumer: String,
+    /// Messages not yet delivered.
+    pub pending: u64,
+    /// Messages delivered and not yet acknowledged.
+    pub ack_pending: u64,
+    /// Messages delivered more than once and not yet acknowledged.
+    pub redelivered: u64,
+    /// Age of the oldest message that is not settled, in seconds; `None` when all are, or when it is not known.
+    pub oldest_seconds: Option<u64>,
+}
+
+impl Progress {
+    /// Asks for a consumer of the events' stream.
+    ///
+    /// # Errors
+    /// When NATS does not answer, or the consumer is not what `topology apply` makes it.
+    pub async fn of(context: &Context, stream: &Stream, consumer: &str) -> anyhow::Result<Self> {
+        let bound = topology::bind(context, STREAM, consumer).await?;
+        let info = bound.cached_info();
+        let next = info.ack_floor.stream_sequence + 1;
+        let unsettled = info.num_pending > 0 || info.num_ack_pending > 0;
+        let oldest = if unsettled { stream.get_raw_message(next).await.ok() } else { None };
+        Ok(Self {
+            consumer: consumer.to_owned(),
+            pending: info.num_pending,
+            ack_pending: info.num_ack_pending as u64,
+            redelivered: info.num_redelivered as u64,
+            oldest_seconds: oldest.map(|message| age_seconds(message.time)),
+        })
+    }
+}
+
+fn age_seconds(since: DateTime<Utc>) -> u64 {
+    u64::try_from((Utc::now() - since).num_seconds()).unwrap_or(0)
+}
