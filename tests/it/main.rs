@@ -14,6 +14,7 @@ mod any_order;
 #[path = "../bad_disk.rs"]
 mod bad_disk;
 mod canary;
+mod catalogue;
 mod commands;
 mod demo;
 mod differential;

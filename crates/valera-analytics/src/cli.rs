@@ -37,6 +37,7 @@ enum Command {
     Replay(Box<commands::replay::Replay>),
     DeadLetters(commands::dead_letters::DeadLetters),
     Alerts(commands::alerts::Alerts),
+    Catalogue(commands::catalogue::Catalogue),
     Completions(commands::completions::Completions),
 }
 
@@ -65,6 +66,7 @@ impl Cli {
                 Command::Replay(replay) => replay.run().await,
                 Command::DeadLetters(letters) => letters.run().await,
                 Command::Alerts(alerts) => alerts.run().await,
+                Command::Catalogue(catalogue) => catalogue.run().await,
                 Command::Completions(completions) => completions.run(),
             }
         })

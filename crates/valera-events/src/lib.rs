@@ -20,6 +20,7 @@ pub mod render;
 pub mod repair;
 pub mod subject;
 
+pub use catalogue::Catalogue;
 pub use check::{Verdict, check};
 pub use event::{Arrival, Event, Rejection};
 pub use headers::{Headers, Origin};

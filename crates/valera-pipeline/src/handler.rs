@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 use std::future::Future;
 use uuid::Uuid;
 use valera_events::{
-    Arrival, Headers, Origin, Verdict,
-    check::{check, parse_rfc3339},
+    Arrival, Catalogue, Headers, Origin, Verdict,
+    check::{check_under, parse_rfc3339},
     headers,
 };
 
@@ -72,7 +72,13 @@ impl Delivery {
     /// The contract's verdict, the same in every consumer.
     #[must_use]
     pub fn check(&self) -> Verdict<'_> {
-        check(&self.subject, &self.contract_headers(), &self.body, self.first_received_at())
+        self.check_under(Catalogue::OURS)
+    }
+
+    /// What the contract's verdict would be if this were our catalogue.
+    #[must_use]
+    pub fn check_under(&self, catalogue: Catalogue) -> Verdict<'_> {
+        check_under(catalogue, &self.subject, &self.contract_headers(), &self.body, self.first_received_at())
     }
 }
 

@@ -20,6 +20,7 @@ pub mod service;
 pub mod store;
 pub mod supervise;
 pub mod topology;
+pub mod trial;
 pub mod verify;
 
 mod identity;

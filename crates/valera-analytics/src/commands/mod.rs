@@ -1,6 +1,7 @@
 //! One file a command: its arguments, and what it does with the libraries.
 
 pub mod alerts;
+pub mod catalogue;
 pub mod completions;
 pub mod dead_letters;
 pub mod demo;

@@ -6,6 +6,7 @@
 //! It does not query, and it does not print.
 
 mod alerts;
+mod catalogue;
 mod funnel;
 mod latency;
 mod letter;
@@ -20,6 +21,7 @@ mod verdict;
 use serde::Serialize;
 
 pub use alerts::{IncidentRow, MuteRow, incidents, mutes};
+pub use catalogue::{EventDay, EventReport, EventState, accusation, event_days, event_reports, events, tried};
 pub use funnel::{FunnelCohort, FunnelCounts, FunnelDay, FunnelWeek, funnel, funnel_cohorts, funnel_weeks};
 pub use latency::{LatencyRow, latency};
 pub use letter::{LetterLine, letter, letter_json, letter_lines};

@@ -12,7 +12,7 @@ use super::{EventSpec, PropertyKind, PropertySpec, Sensitivity};
 const I32_MAX: i64 = 2_147_483_647;
 
 /// Every declared event, in the order of the funnel.
-pub static EVENTS: &[EventSpec] = &[
+pub const EVENTS: &[EventSpec] = &[
     EventSpec {
         name: "ai_dialog_started",
         owner: "assistant",

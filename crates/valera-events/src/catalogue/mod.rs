@@ -5,11 +5,34 @@
 //!
 //! It does not judge anything: `check` does.
 
+use serde::{Deserialize, Serialize};
+
 mod events;
+mod file;
 mod personal;
 
 pub use events::EVENTS;
+pub use file::BadCatalogue;
 pub use personal::{PERSONAL_KEYS, PersonalKind, personal_kind};
+
+/// The events that are declared: ours, or those of a file that is tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Catalogue(&'static [EventSpec]);
+
+impl Catalogue {
+    /// The one that is compiled in.
+    pub const OURS: Self = Self(EVENTS);
+
+    /// Every declared event.
+    pub fn events(self) -> &'static [EventSpec] {
+        self.0
+    }
+
+    /// The row of a name; `None` outside the catalogue.
+    pub fn find(self, name: &str) -> Option<&'static EventSpec> {
+        self.0.iter().find(|spec| spec.name == name)
+    }
+}
 
 /// One declared event.
 #[derive(Debug)]
@@ -71,7 +94,8 @@ pub enum PropertyKind {
 }
 
 /// What is done to a value before it reaches spool, stream or table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Sensitivity {
     /// Nothing: ids, models, classes, amounts.
     Plain,
@@ -99,7 +123,7 @@ impl EventSpec {
     }
 }
 
-/// The row of a name; `None` outside the catalogue.
+/// The row of a name in our catalogue; `None` outside it.
 pub fn find(name: &str) -> Option<&'static EventSpec> {
-    EVENTS.iter().find(|spec| spec.name == name)
+    Catalogue::OURS.find(name)
 }

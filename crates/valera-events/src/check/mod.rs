@@ -12,11 +12,12 @@ mod time;
 
 use chrono::{DateTime, Utc};
 
+use crate::catalogue::Catalogue;
 use crate::event::{Event, Rejection};
 use crate::headers::Headers;
 use crate::json::{self, Path};
 use crate::reason::{Reason, ReasonCode, Reasons};
-use crate::{catalogue, subject};
+use crate::subject;
 
 pub use time::parse_rfc3339;
 pub(crate) use time::{ID_DRIFT, cut};
@@ -35,6 +36,17 @@ pub enum Verdict<'a> {
 
 /// Judges one message as JetStream received it.
 pub fn check<'a>(subject: &'a str, headers: &Headers<'a>, body: &'a [u8], received_at: DateTime<Utc>) -> Verdict<'a> {
+    check_under(Catalogue::OURS, subject, headers, body, received_at)
+}
+
+/// Judges one message as [`check`] would if this were our catalogue.
+pub fn check_under<'a>(
+    catalogue: Catalogue,
+    subject: &'a str,
+    headers: &Headers<'a>,
+    body: &'a [u8],
+    received_at: DateTime<Utc>,
+) -> Verdict<'a> {
     let mut faults = Reasons::default();
     let name = subject::event_name(subject);
     if name.is_none() {
@@ -52,7 +64,7 @@ pub fn check<'a>(subject: &'a str, headers: &Headers<'a>, body: &'a [u8], receiv
     let envelope = envelope::read(members, name, &mut faults);
     let window = time::Window::new(received_at, headers.origin);
     let when = time::resolve(&envelope, received_at, &window, &mut faults);
-    let spec = name.and_then(catalogue::find);
+    let spec = name.and_then(|name| catalogue.find(name));
     if let Some(spec) = spec {
         properties::judge(&envelope.properties, spec, &mut faults);
     }

@@ -1,6 +1,6 @@
-//! What is rendered from the catalogue: the JSON Schemas and the reference page.
+//! What is rendered from the catalogue: the JSON Schemas, the reference page, and the catalogue itself for programs.
 //!
-//! Both are committed, so that they can be read and fetched without a build; a test rewrites a stale one and fails.
+//! All are committed, so that they can be read and fetched without a build; a test rewrites a stale one and fails.
 //!
 //! It does not write files.
 
@@ -10,7 +10,7 @@ mod schema;
 pub use reference::reference;
 pub use schema::{envelope_schema, event_schema};
 
-use crate::catalogue::EVENTS;
+use crate::catalogue::{Catalogue, EVENTS};
 
 /// Every rendered file: its path from the root of the repository, and its text.
 pub fn files() -> Vec<(String, String)> {
@@ -23,6 +23,7 @@ pub fn files() -> Vec<(String, String)> {
         ("docs/events.md".to_owned(), reference()),
         ("schemas/envelope.json".to_owned(), pretty(envelope_schema())),
     ];
+    files.extend(Catalogue::OURS.to_json().map(|json| ("schemas/catalogue.json".to_owned(), pretty(json))));
     for spec in EVENTS {
         files.push((format!("schemas/{}.json", spec.name), pretty(event_schema(spec))));
     }

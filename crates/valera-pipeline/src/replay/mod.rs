@@ -6,8 +6,8 @@
 
 mod courtesy;
 mod preview;
-mod reader;
-mod request;
+pub(crate) mod reader;
+pub(crate) mod request;
 mod steps;
 
 pub(crate) use courtesy::Courtesy;
@@ -142,7 +142,7 @@ impl Replay {
         let calendar = environment.calendar().await?;
         let (position, last) = (sequence(row.position), sequence(row.last_seq));
         let limits = paced(environment.limits, rate);
-        let mut reader = Reader::new(link(&environment), &row.subject, position, last, limits);
+        let mut reader = Reader::new(link(&environment), CONSUMER, &row.subject, position, last, limits);
         let (url, keys, probe) = (&environment.database_url, environment.keys.clone(), Arc::new(NoProbe));
         let mut steps = Steps::new(&environment, service, row, ledger, rate, watch, shutdown);
         let ended = match service {
@@ -176,7 +176,8 @@ pub async fn preview(
     let handler = Preview::of(request.into, &environment.database_url, calendar, environment.keys.clone()).await?;
     let tally = handler.tally();
     let (first, last) = (sequence(row.first_seq), sequence(row.last_seq));
-    let mut reader = Reader::new(link(environment), &row.subject, sequence(row.position), last, environment.limits);
+    let mut reader =
+        Reader::new(link(environment), CONSUMER, &row.subject, sequence(row.position), last, environment.limits);
     let mut look = |upto: u64, _: &[Outcome]| watch(&Progress { first, last, position: upto, behind: None });
     let ended = drive(&mut reader, handler, &mut look, shutdown).await;
     reader.close().await?;
@@ -196,7 +197,7 @@ pub async fn cancel(database_url: &str, nats: &Link, name: &str) -> anyhow::Resu
     ensure!(known, "there is no open replay {name}");
     // One at work sees it and clears up itself.
     if replays::lock(connection).await.is_ok() {
-        reader::remove(&jetstream::new(nats.connect().await?)).await?;
+        reader::remove(&jetstream::new(nats.connect().await?), CONSUMER).await?;
     }
     Ok(())
 }

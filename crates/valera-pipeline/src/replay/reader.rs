@@ -5,7 +5,6 @@
 //! and at which it would drop its connection for ever, is fetched through the JetStream API. It does not know what has
 //! become durable.
 
-use super::CONSUMER;
 use crate::{
     consume::{AHEAD, Limits, Link, Pull, delivery, pause, pauses, stored},
     handler::Delivery,
@@ -32,8 +31,9 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(300);
 const STUMBLES: u32 = 2;
 
 /// See the module.
-pub(super) struct Reader {
+pub(crate) struct Reader {
     link: Link,
+    consumer: String,
     subject: String,
     last: u64,
     limits: Limits,
@@ -47,16 +47,17 @@ pub(super) struct Reader {
 }
 
 /// Messages in order, and the sequence up to which nothing is left unread.
-pub(super) struct Read {
-    pub(super) deliveries: Vec<Delivery>,
-    pub(super) upto: u64,
+pub(crate) struct Read {
+    pub(crate) deliveries: Vec<Delivery>,
+    pub(crate) upto: u64,
 }
 
 impl Reader {
-    /// Reads behind `after`, up to and with `last`.
-    pub(super) fn new(link: Link, subject: &str, after: u64, last: u64, limits: Limits) -> Self {
+    /// Reads behind `after`, up to and with `last`, by a consumer of this name: one of another reader is removed.
+    pub(crate) fn new(link: Link, consumer: &str, subject: &str, after: u64, last: u64, limits: Limits) -> Self {
         Self {
             link,
+            consumer: consumer.to_owned(),
             subject: subject.to_owned(),
             last,
             limits,
@@ -69,7 +70,7 @@ impl Reader {
     }
 
     /// The next batch, trying for ever; `None` at the end and on shutdown.
-    pub(super) async fn next(&mut self, shutdown: &CancellationToken) -> Option<Read> {
+    pub(crate) async fn next(&mut self, shutdown: &CancellationToken) -> Option<Read> {
         let mut pauses = pauses();
         while self.cursor < self.last && !shutdown.is_cancelled() {
             match self.read().await {
@@ -79,7 +80,7 @@ impl Reader {
                 }
                 Ok(None) => {}
                 Err(cause) => {
-                    warn!(consumer = CONSUMER, cause = format!("{cause:#}"), "reading the stream failed; again");
+                    warn!(consumer = self.consumer, cause = format!("{cause:#}"), "reading the stream failed; again");
                     self.pull = None;
                     self.client = None;
                     self.failures += 1;
@@ -91,10 +92,10 @@ impl Reader {
     }
 
     /// Removes the consumer.
-    pub(super) async fn close(mut self) -> anyhow::Result<()> {
+    pub(crate) async fn close(mut self) -> anyhow::Result<()> {
         self.pull = None;
         let context = self.context().await?;
-        remove(&context).await
+        remove(&context, &self.consumer).await
     }
 
     /// One batch; `None` when nothing came for a while.
@@ -150,7 +151,7 @@ impl Reader {
     /// was sent was lost with a connection.
     async fn ask_about_silence(&mut self) -> anyhow::Result<()> {
         let stream = self.context().await?.get_stream(STREAM).await.context("asking for the stream")?;
-        let info = stream.consumer_info(CONSUMER).await.context("asking for the consumer of the replay")?;
+        let info = stream.consumer_info(&self.consumer).await.context("asking for the consumer")?;
         ensure!(info.delivered.consumer_sequence < self.expected, "a message was lost on its way");
         if info.num_pending == 0 {
             self.cursor = self.last;
@@ -173,9 +174,9 @@ impl Reader {
 
     async fn open(&mut self) -> anyhow::Result<Pull> {
         let context = self.context().await?;
-        remove(&context).await?;
+        remove(&context, &self.consumer).await?;
         let config = pull::Config {
-            name: Some(CONSUMER.to_owned()),
+            name: Some(self.consumer.clone()),
             description: Some("Reads a part of the stream once more".to_owned()),
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.cursor + 1 },
             ack_policy: AckPolicy::None,
@@ -186,7 +187,7 @@ impl Reader {
             ..Default::default()
         };
         let consumer = context.create_consumer_strict_on_stream(config, STREAM).await;
-        let consumer = consumer.context("making the consumer of the replay")?;
+        let consumer = consumer.context("making the consumer")?;
         self.expected = 1;
         let Limits { messages, bytes, .. } = self.limits;
         Pull::open(&context.client(), &consumer, messages.div_ceil(AHEAD), bytes.div_ceil(AHEAD)).await
@@ -201,15 +202,15 @@ impl Reader {
     }
 }
 
-/// Removes the consumer of a replay, if there is one.
+/// Removes the consumer of a reader, if there is one.
 ///
 /// # Errors
 /// When NATS does not answer or refuses.
-pub(super) async fn remove(context: &jetstream::Context) -> anyhow::Result<()> {
-    let answer = context.request(format!("CONSUMER.DELETE.{STREAM}.{CONSUMER}"), &json!({})).await;
-    match answer.context("removing the consumer of a replay")? {
+pub(super) async fn remove(context: &jetstream::Context, consumer: &str) -> anyhow::Result<()> {
+    let answer = context.request(format!("CONSUMER.DELETE.{STREAM}.{consumer}"), &json!({})).await;
+    match answer.context("removing the consumer")? {
         Response::<Value>::Err { error } if error.error_code() != ErrorCode::CONSUMER_NOT_FOUND => {
-            bail!("removing the consumer of a replay: {error}")
+            bail!("removing the consumer: {error}")
         }
         _ => Ok(()),
     }

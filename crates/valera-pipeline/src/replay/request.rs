@@ -43,14 +43,14 @@ impl fmt::Display for Bound {
 
 /// Sequences of a part of the stream, both included; empty when `first` is above `last`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Part {
-    pub(super) first: u64,
-    pub(super) last: u64,
+pub(crate) struct Part {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
 }
 
 impl Part {
     /// Without a bound, everything that is in the stream now.
-    pub(super) async fn of(
+    pub(crate) async fn of(
         context: &jetstream::Context,
         from: Option<Bound>,
         to: Option<Bound>,

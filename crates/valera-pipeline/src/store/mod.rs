@@ -3,6 +3,7 @@
 //! Writers hold one connection each and never cancel a query: deadlines are the server's. Everything here speaks in
 //! rows and ids; it does not know what a handler or a message is.
 
+pub mod acceptance;
 pub mod calendar;
 pub mod comparison;
 pub mod copy;

@@ -1,0 +1,79 @@
+//! `catalogue check`: tries a changed catalogue on the recorded stream and the dead letters, and refuses one that would
+//! refuse what is accepted today.
+
+use crate::{
+    config::{DatabaseArgs, NatsArgs},
+    output, report,
+    since::Since,
+};
+use anyhow::{Context, bail};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::{Path, PathBuf};
+use valera_events::Catalogue;
+use valera_pipeline::{consume::Link, store::Writer, trial::Trial};
+
+/// Try a changed catalogue on what was recorded; exit 1 when it would refuse too much of what is accepted
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// The changed catalogue, as schemas/catalogue.json renders it
+    file: PathBuf,
+    /// How far back the stream is read: so long ago, as 30d or 12h, or a time in RFC 3339
+    #[arg(long, default_value = "30d", value_name = "WHEN")]
+    against: Since,
+    /// The catalogue that judges now [default: this program's]
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// The greatest share of an event's messages that may be refused anew, in percent
+    #[arg(long, default_value = "0.1", value_name = "PERCENT", value_parser = percent)]
+    max_share: f64,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    nats: NatsArgs,
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+fn percent(text: &str) -> Result<f64, &'static str> {
+    let number = text.strip_suffix('%').unwrap_or(text).parse().ok();
+    number.filter(|percent| (0.0..=100.0).contains(percent)).ok_or("expected percent, from 0 to 100")
+}
+
+impl Check {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let after = read(&self.file)?;
+        let before = self.from.as_deref().map_or(Ok(Catalogue::OURS), read)?;
+        let mut trial = Trial::new(before, after);
+        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} messages, {eta} left");
+        let progress = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let link = Link::new(&self.nats.nats_url, "valera-catalogue-check");
+        let read_stream = trial.read_stream(&link, self.against.0, |read, of| {
+            progress.set_length(of);
+            progress.set_position(read);
+        });
+        read_stream.await?;
+        progress.finish_and_clear();
+        let mut writer = Writer::new(&self.database.database_url, "valera catalogue check", "")?;
+        trial.read_letters(writer.connection().await?).await?;
+
+        let rows = trial.into_rows();
+        if self.json {
+            output::print(&(serde_json::to_string_pretty(&rows)? + "\n"))?;
+        } else {
+            output::print(&report::tried(&rows, output::style()))?;
+        }
+        let excessive: Vec<_> =
+            rows.iter().filter(|row| row.exceeds(self.max_share)).map(report::accusation).collect();
+        if !excessive.is_empty() {
+            bail!("this catalogue would refuse more than {} % of {}", self.max_share, excessive.join("; "));
+        }
+        Ok(())
+    }
+}
+
+fn read(file: &Path) -> anyhow::Result<Catalogue> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    Catalogue::read(&text).with_context(|| format!("{} is no catalogue", file.display()))
+}
