@@ -2,6 +2,8 @@
 
 use super::{file, import, letters};
 use crate::support::{Said, System, assert_rollups_agree, eventually};
+use chrono::Utc;
+use serde_json::json;
 use std::{io::Write, process::Stdio};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,4 +166,17 @@ async fn an_import_after_a_new_pseudonym_key_stores_nothing_twice() {
     system.settle().await;
     assert_eq!(system.count("SELECT count(*) FROM analytics_events").await, 1);
     assert_eq!(letters(&system).await, [(Some("review_left".to_owned()), "conflicting_duplicate".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_too_long_for_the_broker_is_named_and_does_not_hold_up_the_rest() {
+    let system = System::start().await;
+    let line = |chat: i64, text: &str| {
+        let event = json!({"event_name": "review_left", "chat_id": chat, "occurred_at": Utc::now(), "properties": {"x": text}});
+        format!("{event}\n")
+    };
+    let path = file(&system, "long.ndjson", &[line(1, ""), line(2, &"x".repeat(2 << 20)), line(3, "")].concat());
+    let said = import(&system, &[], &path);
+    said.complaining(1, &["line=2", "at most 524288 bytes"]);
+    assert!(said.out.contains("3 events, 0 flawed, 1 left out; 2 published"), "{said:?}");
 }

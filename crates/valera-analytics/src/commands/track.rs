@@ -9,7 +9,7 @@ use crate::{
     config::{NatsArgs, PseudonymKeysArgs},
     output,
 };
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, SubsecRound, Utc};
 use clap::Args;
 use serde::Serialize;
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 use valera_events::{Headers, Origin, Verdict, check, id, privacy::pseudonymise_body, subject};
 use valera_pipeline::consume::Link;
-use valera_tracker::{Outgoing, Publisher};
+use valera_tracker::{MAX_BODY, Outgoing, Publisher};
 
 const EXAMPLE: &str =
     "Example: track service_suggested --chat-id 42 --property service_name=paint --property confidence_score=0.9";
@@ -74,6 +74,7 @@ impl Track {
             properties: self.properties.iter().map(|(key, value)| (key.as_str(), &**value)).collect(),
         };
         let body = serde_json::to_vec(&body)?;
+        ensure!(body.len() <= MAX_BODY, "not published: an event has at most {MAX_BODY} bytes; got {}", body.len());
         let subject = subject::of_event(&self.event).unwrap_or_else(|| subject::INVALID.to_owned());
         let Some(cleaned) = pseudonymise_body(&subject, &body, &keys) else {
             let why = flaws(&subject, &body, now).unwrap_or_default();

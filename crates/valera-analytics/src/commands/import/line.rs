@@ -10,7 +10,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, de::IgnoredAny};
 use valera_events::{Headers, Keys, Origin, Rejection, Verdict, check, privacy::pseudonymise_body, subject};
-use valera_tracker::Outgoing;
+use valera_tracker::{MAX_BODY, Outgoing};
 
 /// What becomes of a line.
 pub(super) enum Line {
@@ -33,6 +33,12 @@ struct Fields {
 
 /// Reads a line, without its line end.
 pub(super) fn read(line: &[u8], keys: &Keys, now: DateTime<Utc>) -> Line {
+    if line.len() > MAX_BODY {
+        return Line::LeftOut(format!(
+            "a line of at most {MAX_BODY} bytes, which the broker takes; got {}",
+            line.len()
+        ));
+    }
     let fields = serde_json::from_slice::<Fields>(line).unwrap_or_default();
     let name = fields.event_name.unwrap_or_default();
     let subject = subject::of_event(&name).unwrap_or_else(|| subject::INVALID.to_owned());
