@@ -6,6 +6,7 @@ use serde_json::json;
 use std::{
     io::{BufRead, BufReader, Write},
     net::TcpStream,
+    time::Duration,
 };
 
 /// Publishes with the bytes of subject and headers as they are.
@@ -37,7 +38,9 @@ async fn malformed_headers_and_subjects_do_not_stop_the_events_behind_them() {
         (b"analytics.\xff\xfe", b"NATS/1.0\r\nA: b\r\n\r\n"),
         (b"analytics.review_left", b"NATS/1.0\r\nA: \0\x01\x7f\r\n\r\n"),
     ];
-    let system = System::start().await;
+    let mut system = System::start().await;
+    // Each such message has to fail twice before it is looked for.
+    system.patience = Duration::from_secs(180);
     for (subject, headers) in hostile {
         publish_raw(&system, subject, headers, br#"{"chat_id":1}"#);
         event("ai_dialog_started", 2, Utc::now(), json!({})).publish(&system).await;

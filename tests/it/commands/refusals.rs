@@ -103,3 +103,14 @@ fn the_env_file_of_another_project_is_not_read() {
     std::fs::write(above.path().join(".env"), "DATABASE_URL=postgres://elsewhere/other\n").unwrap();
     Said::by(program().arg("funnel").current_dir(&here)).complaining(2, &["--database-url"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_credentials_in_an_address_are_the_ones_that_are_used() {
+    let system = System::start().await;
+    let url = system.mute_url();
+    Said::by(system.program().arg("status").env("NATS_URL", &url)).well();
+    let wrong = url.replace("mute@", "wr0ng@");
+    let refused = Said::by(system.program().arg("status").env("NATS_URL", &wrong));
+    refused.complaining(1, &["connecting to NATS", "authorization"]);
+    assert!(!refused.err.contains("wr0ng"), "the password is shown");
+}

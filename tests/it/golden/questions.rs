@@ -3,7 +3,8 @@
 //! And that Metabase can tell every table and column to a person: each has a description in Russian.
 
 use super::{assert_table, say, settle};
-use crate::support::{System, Version};
+use crate::support::System;
+use valera_pipeline::service::Service;
 
 /// Monday the 9th of March 2026, and the days after it, in Moscow.
 const EVENTS: &str = r#"
@@ -30,16 +31,30 @@ const EVENTS: &str = r#"
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_people_ask_is_answered_as_a_hand_counts_it() {
-    for version in [Version::Current, Version::Fifteen] {
-        let system = System::start_on(version, "Europe/Moscow").await;
-        say(&system, EVENTS).await;
-        settle(&system).await;
-        periods(&system).await;
-        time_to_booking(&system).await;
-        rejections_and_undeclared(&system).await;
-        status(&system).await;
-        filled(&system).await;
-    }
+    let system = System::start().await;
+    say(&system, EVENTS).await;
+    settle(&system).await;
+    periods(&system).await;
+    time_to_booking(&system).await;
+    rejections_and_undeclared(&system).await;
+    status(&system).await;
+    filled(&system).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rollups_that_have_counted_nothing_are_not_said_to_be_up_to_date() {
+    let system = System::start().await;
+    let behind = "SELECT newest_stored_at, newest_counted_at, rollups_behind_seconds FROM rollups.pipeline_status";
+    assert_table(&system, behind, "-  -  0").await;
+    say(&system, "2026-03-09T10:00:00+03:00  1  ai_dialog_started  {}").await;
+    system.run_dry(Service::Persister).await;
+    assert_table(&system, behind, "2026-03-09T07:00:00+00:00  -  -").await;
+    system.settle().await;
+    let headers = [("Valera-Origin", "import"), ("Nats-Msg-Id", "golden/later")];
+    let body = r#"{"chat_id":1,"occurred_at":"2026-03-09T10:01:30+03:00"}"#;
+    system.publish("analytics.review_left", &headers, body).await;
+    system.run_dry(Service::Persister).await;
+    assert_table(&system, behind, "2026-03-09T07:01:30+00:00  2026-03-09T07:00:00+00:00  90").await;
 }
 
 async fn periods(system: &System) {

@@ -90,6 +90,23 @@ async fn a_week_runs_from_monday_to_sunday_across_the_new_year() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_day_of_response_times_is_one_day_also_where_zones_are_half_an_hour_off() {
+    let system = System::start_on(Version::Current, "Asia/Kolkata").await;
+    say(
+        &system,
+        r#"2026-03-09T12:00:00+05:30  1  ai_response_time  {"duration_ms":1,"model_used":"a"}
+           2026-03-10T12:00:00+05:30  1  ai_response_time  {"duration_ms":2,"model_used":"a"}
+           2026-03-11T12:00:00+05:30  1  ai_response_time  {"duration_ms":3,"model_used":"a"}"#,
+    )
+    .await;
+    settle(&system).await;
+    let said = system.says(&["latency", "--from", "2026-03-10", "--to", "2026-03-10", "--json"]).well();
+    let days: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let days: Vec<_> = days.as_array().unwrap().iter().map(|day| &day["period"]).collect();
+    assert_eq!(days, ["2026-03-10"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn days_of_23_and_of_25_hours_hold_what_happened_in_them() {
     let system = System::start_on(Version::Current, "Europe/Berlin").await;
     // In 2026 Berlin's clocks go from 02:00 to 03:00 on March 29th and from 03:00 back to 02:00 on October 25th.

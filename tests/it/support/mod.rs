@@ -20,11 +20,19 @@ pub(crate) use tools::{Said, nats_cli, program, python};
 
 use std::time::{Duration, Instant};
 
-/// Polls until the condition holds. The ceiling is for what never comes, far above what a loaded machine needs.
-pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(180);
+/// How long a test waits for what should come, where it does not say otherwise.
+pub(crate) const A_MINUTE: Duration = Duration::from_secs(60);
+
+/// Polls until the condition holds, for at most a minute.
+pub(crate) async fn eventually(what: &str, condition: impl AsyncFnMut() -> bool) {
+    within(A_MINUTE, what, condition).await;
+}
+
+/// Polls until the condition holds, for at most so long.
+pub(crate) async fn within(limit: Duration, what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + limit;
     while !condition().await {
-        assert!(Instant::now() < deadline, "not within three minutes: {what}");
+        assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -1,6 +1,6 @@
 //! A system of the test's own: both servers on random ports, migrated, with short redelivery, gone on drop.
 
-use super::{Process, Running, eventually};
+use super::{A_MINUTE, Process, Running, within};
 use async_nats::{
     HeaderMap,
     jetstream::{self, publish::PublishAck},
@@ -41,6 +41,8 @@ no_auth_user: anyone
 
 pub(crate) struct System {
     pub(crate) local: LocalSystem,
+    /// How long a consumer may make no headway while it is waited for.
+    pub(crate) patience: Duration,
     dir: tempfile::TempDir,
 }
 
@@ -82,7 +84,7 @@ impl System {
             patience: Duration::from_millis(200),
             ..local.environment.limits
         };
-        Self { local, dir }
+        Self { local, patience: A_MINUTE, dir }
     }
 
     /// The address under which nobody may publish an event.
@@ -147,7 +149,14 @@ impl System {
         }
     }
 
-    /// Waits until no consumer has anything left to do; fails when one makes no headway for a minute.
+    /// Runs one service until it has nothing left to do.
+    pub(crate) async fn run_dry(&self, service: Service) {
+        let running = self.run(service);
+        self.consumer_drained(service).await;
+        running.stop().await;
+    }
+
+    /// Waits until no consumer has anything left to do; fails when one makes no headway within the patience.
     pub(crate) async fn drained(&self) {
         for service in Service::ALL {
             self.consumer_drained(service).await;
@@ -167,7 +176,7 @@ impl System {
         let mut least = u64::MAX;
         while least > 0 {
             let mut now = least;
-            eventually(&format!("{durable} has fewer than {least} messages left"), async || {
+            within(self.patience, &format!("{durable} has fewer than {least} messages left"), async || {
                 now = left().await.unwrap_or(least);
                 now < least
             })

@@ -76,8 +76,16 @@ async fn what_postgres_refuses_is_named_by_verify_taken_out_of_the_rollups_and_c
     assert_eq!((refused.refused.as_slice(), refused.unstored.len()), ([events[3].event_id()].as_slice(), 0));
     assert!(!refused.agrees() && refused.is_repairable());
 
-    let repaired = verify::repair(&url, Duration::ZERO, |_| {}).await.unwrap();
-    assert_eq!((repaired.refused, repaired.disagreeing), (1, 0));
+    // While a retry is under way, raw may get the event that a repair would forget.
+    for (status, is_repaired) in [("retried", false), ("open", true)] {
+        let set = sqlx::query("UPDATE dead_letters SET status = $1").bind(status);
+        set.execute(&mut system.postgres().await).await.unwrap();
+        let repaired = verify::repair(&url, Duration::ZERO, |_| {}).await;
+        assert_eq!(repaired.is_ok(), is_repaired, "{status}: {repaired:?}");
+        if let Ok(repaired) = repaired {
+            assert_eq!((repaired.refused, repaired.disagreeing), (1, 0));
+        }
+    }
     let without = verdict().await;
     assert!(without.agrees() && without.refused.is_empty(), "{without:?}");
     assert_eq!(system.count("SELECT count(*) FROM rollups.chats").await, 4);

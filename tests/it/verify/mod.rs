@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection};
 use std::time::Duration;
+use uuid::Uuid;
 use valera_pipeline::{
     consume::Link,
     rollups::{ALL, Rollup},
@@ -52,13 +53,6 @@ async fn publish(system: &System, hours: i64) {
             event(name, n % 7, Utc::now() - TimeDelta::hours(n), properties).publish(system).await;
         }
     }
-}
-
-/// Runs one service until it has nothing left to do.
-async fn run_dry(system: &System, service: Service) {
-    let running = system.run(service);
-    system.consumer_drained(service).await;
-    running.stop().await;
 }
 
 fn differences(verdict: &Verdict) -> Vec<(&'static str, &BucketDifference)> {
@@ -141,7 +135,7 @@ async fn every_column_that_a_rollup_stores_is_recounted() {
 async fn what_the_rollups_have_not_reached_is_pending_and_no_difference() {
     let system = System::start().await;
     publish(&system, 2).await;
-    run_dry(&system, Service::Persister).await;
+    system.run_dry(Service::Persister).await;
 
     let verdict = verdict(&system).await;
     assert!(verdict.agrees(), "{verdict:?}");
@@ -149,10 +143,41 @@ async fn what_the_rollups_have_not_reached_is_pending_and_no_difference() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_the_rollups_have_acknowledged_and_do_not_hold_is_missing() {
+    let system = System::start().await;
+    publish(&system, 2).await;
+    system.settle().await;
+    let lost =
+        "DELETE FROM rollups.inbox WHERE event_id = (SELECT event_id FROM rollups.inbox LIMIT 1) RETURNING event_id";
+    let [(lost,)]: [(Uuid,); 1] = system.rows(lost).await.try_into().unwrap();
+
+    let verdict = verdict(&system).await;
+    assert_eq!((verdict.missing.as_slice(), verdict.pending), ([lost].as_slice(), 0));
+    assert!(!verdict.agrees());
+    system.says(&["verify"]).complaining(1, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_buckets_that_differ_are_counted_also_those_that_are_not_shown() {
+    let system = System::start().await;
+    for chat in 0..120 {
+        event("review_left", chat, Utc::now(), json!({})).publish(&system).await;
+    }
+    system.settle().await;
+    sqlx::raw_sql("UPDATE rollups.chats SET events = events + 1")
+        .execute(&mut system.postgres().await)
+        .await
+        .unwrap();
+    let verdict = verdict(&system).await;
+    let chats = verdict.rollups.iter().find(|rollup| rollup.name == "chats").unwrap();
+    assert_eq!((chats.differing, chats.differences.len()), (120, 100));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_only_the_rollups_have_is_awaited_and_then_named() {
     let system = System::start().await;
     publish(&system, 2).await;
-    run_dry(&system, Service::Rollups).await;
+    system.run_dry(Service::Rollups).await;
 
     let verdict = verdict(&system).await;
     assert_eq!(verdict.unstored.len(), 10);
@@ -172,9 +197,9 @@ async fn an_event_that_comes_while_it_is_awaited_is_recounted_to_the_last_digit(
     let properties = r#"{"service_name":"paint","confidence_score":0.1234567890123456789012345678}"#;
     let body = format!(r#"{{"chat_id":1,"occurred_at":"{}","properties":{properties}}}"#, at.to_rfc3339());
     system.publish("analytics.service_suggested", &[("Nats-Msg-Id", "digits/1")], body).await;
-    run_dry(&system, Service::Rollups).await;
+    system.run_dry(Service::Rollups).await;
 
-    let verdict = verdict_while(&system, run_dry(&system, Service::Persister)).await;
+    let verdict = verdict_while(&system, system.run_dry(Service::Persister)).await;
     assert!(verdict.agrees(), "{verdict:?}");
     assert_eq!((verdict.raw_events, verdict.late), (0, 1));
 }

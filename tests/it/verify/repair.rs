@@ -1,6 +1,6 @@
 //! `verify --repair`: where raw and rollups hold different events, the rollups become what raw says.
 
-use super::{differences, flip, publish, run_dry, verdict, verdict_while};
+use super::{differences, flip, publish, verdict, verdict_while};
 use crate::support::{System, event};
 use chrono::Utc;
 use serde_json::{Value, json};
@@ -32,13 +32,13 @@ async fn an_awaited_event_that_comes_with_other_content_is_named_and_repaired() 
     let system = System::start().await;
     let folded = event("cart_confirmed", 1, Utc::now(), json!({})).unchecked_by_broker();
     folded.publish(&system).await;
-    run_dry(&system, Service::Rollups).await;
+    system.run_dry(Service::Rollups).await;
     let stream = system.jetstream().await.get_stream(STREAM).await.unwrap();
     stream.delete_message(1).await.unwrap();
     let stored = folded.clone().with("chat_id", json!(2));
     stored.publish(&system).await;
 
-    let before = verdict_while(&system, run_dry(&system, Service::Persister)).await;
+    let before = verdict_while(&system, system.run_dry(Service::Persister)).await;
     assert_eq!((before.late, before.disagreeing.as_slice()), (1, [folded.event_id()].as_slice()), "{before:?}");
     assert!(!before.agrees());
     // Chat 1 is to go and chat 2 to come.

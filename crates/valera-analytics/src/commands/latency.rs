@@ -55,13 +55,13 @@ enum By {
 impl Latency {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let mut writer = Writer::new(&self.database.database_url, "valera latency", "")?;
-        let (between, period) = self.resolve(&mut writer).await?;
         let grain = match (self.by, self.period.is_given()) {
             (Some(By::Hour), _) | (None, false) => Grain::Hour,
             (Some(By::Day), _) | (None, true) => Grain::Day,
             (Some(By::Model), _) => Grain::Model,
             (Some(By::Whole), _) => Grain::Whole,
         };
+        let (between, period) = self.resolve(&mut writer, grain).await?;
         let connection = writer.connection().await?;
         let model = self.model.as_deref();
         let rows: Vec<LatencyRow> = reports::response_times(connection, grain, between, model).await?;
@@ -71,14 +71,27 @@ impl Latency {
         self.output.print(&rows, |rows, style| report::latency(rows, total, &period, style))
     }
 
-    /// From when to when, and how that is said.
-    async fn resolve(&self, writer: &mut Writer) -> anyhow::Result<((DateTime<Utc>, DateTime<Utc>), String)> {
+    /// From when to when, and how that is said. Days are whole, so that the total is over the hours that the rows are over.
+    async fn resolve(
+        &self,
+        writer: &mut Writer,
+        grain: Grain,
+    ) -> anyhow::Result<((DateTime<Utc>, DateTime<Utc>), String)> {
         if self.period.is_given() {
             let period = self.period.resolve(writer, 1).await?;
             let between = reports::hours_of_days(writer.connection().await?, period.from, period.to).await?;
             return Ok((between, period.to_string()));
         }
         let (hours, now) = (self.hours.unwrap_or(24), Utc::now());
-        Ok(((now - TimeDelta::hours(i64::from(hours)), now), format!("in the last {hours} hours")))
+        let (from, said) = (now - TimeDelta::hours(i64::from(hours)), format!("in the last {hours} hours"));
+        if grain != Grain::Day {
+            return Ok(((from, now), said));
+        }
+        let connection = writer.connection().await?;
+        let days = (reports::local_day(connection, from).await?, reports::local_day(connection, now).await?);
+        Ok((
+            reports::hours_of_days(connection, days.0, days.1).await?,
+            format!("on the days of the last {hours} hours"),
+        ))
     }
 }

@@ -15,9 +15,10 @@ pub(super) const SHOWN: usize = 10;
 /// The rollups as a table, then what differs, then one sentence.
 #[must_use]
 pub fn verdict(verdict: &Verdict, style: Style) -> String {
-    let rows = verdict.rollups.iter().map(|rollup| {
-        vec![text(rollup.name), number(rollup.buckets), number(i64::try_from(rollup.differences.len()).unwrap_or(0))]
-    });
+    let rows = verdict
+        .rollups
+        .iter()
+        .map(|rollup| vec![text(rollup.name), number(rollup.buckets), number(rollup.differing)]);
     let mut out = table::table(COLUMNS, rows.collect(), None, style);
     for rollup in &verdict.rollups {
         for difference in rollup.differences.iter().take(SHOWN) {

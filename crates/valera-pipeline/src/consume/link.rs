@@ -4,7 +4,7 @@
 //! client. It does not hold credentials in its `Debug` form.
 
 use anyhow::Context;
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use std::time::Duration;
 use tracing::{info, warn};
 
@@ -28,16 +28,25 @@ impl Link {
     /// When the server does not answer within five seconds or refuses the client.
     pub async fn connect(&self) -> anyhow::Result<Client> {
         let name = self.name.clone();
-        ConnectOptions::new()
+        let connecting = || format!("connecting to NATS at {}", without_password(&self.url));
+        let server: ServerAddr = self.url.parse().with_context(connecting)?;
+        let options = ConnectOptions::new()
             .name(&self.name)
             .connection_timeout(Duration::from_secs(5))
             .event_callback(move |event| {
                 let connection = name.clone();
                 async move { report(&connection, &event) }
-            })
-            .connect(self.url.as_str())
-            .await
-            .with_context(|| format!("connecting to NATS at {}", without_password(&self.url)))
+            });
+        with_credentials(options, &server).connect(server).await.with_context(connecting)
+    }
+}
+
+/// The credentials in an address, which the client does not read by itself: `user:password@`, or a token alone.
+fn with_credentials(options: ConnectOptions, server: &ServerAddr) -> ConnectOptions {
+    match (server.username(), server.password()) {
+        (Some(user), Some(password)) => options.user_and_password(user.to_owned(), password.to_owned()),
+        (Some(token), None) => options.token(token.to_owned()),
+        (None, _) => options,
     }
 }
 

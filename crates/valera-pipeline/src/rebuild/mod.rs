@@ -173,18 +173,13 @@ async fn compare(shadow: &mut Shadow, watch: &mut impl FnMut(Stage)) -> anyhow::
         watch(Stage::Comparing(rollup.name));
         let snapshot = shadow.reader().await?;
         let (buckets, rebuilt) = store::buckets(snapshot, rollup).await?;
-        let found = store::differing(snapshot, rollup, NAMED).await?;
+        let found = comparison::differing_from(snapshot, rollup, store::NEXT, NAMED).await?;
         differences.push(RollupDifference {
             name: rollup.name,
             buckets,
             rebuilt,
             differing: found.first().map_or(0, |first| first.of),
-            differences: (found.into_iter())
-                .map(|row| {
-                    let row = comparison::Differing { kept: row.kept, recounted: row.rebuilt };
-                    BucketDifference::of(rollup, &row)
-                })
-                .collect(),
+            differences: found.iter().map(|row| BucketDifference::of(rollup, row)).collect(),
         });
     }
     shadow.end_snapshot().await?;

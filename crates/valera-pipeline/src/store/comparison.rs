@@ -33,6 +33,8 @@ pub struct Apart {
 pub struct Differing {
     pub kept: Option<serde_json::Value>,
     pub recounted: Option<serde_json::Value>,
+    /// How many such buckets there are in all.
+    pub of: i64,
 }
 
 /// Opens the snapshot; it is taken by the first query. For as long as this session lives no rebuild is swapped in: tables
@@ -84,7 +86,8 @@ pub async fn arrived(connection: &mut PgConnection, ids: &[Uuid]) -> anyhow::Res
         .context("waiting for late events")
 }
 
-/// Which of these ids have a letter that says Postgres refused them. On a connection of its own, outside the snapshot.
+/// Which of these ids have a letter that says Postgres refused them; not while a retry of it is under way, after which raw
+/// may have the event. On a connection of its own, outside the snapshot.
 ///
 /// # Errors
 /// When Postgres refuses.
@@ -93,6 +96,7 @@ pub async fn refused(connection: &mut PgConnection, ids: &[Uuid]) -> anyhow::Res
         "SELECT DISTINCT event_id
          FROM dead_letters
          WHERE event_id = ANY ($1)
+            AND status <> 'retried'
             AND reasons @> jsonb_build_array(jsonb_build_object('reason', $2::text))",
     )
     .bind(ids)
@@ -107,19 +111,22 @@ pub async fn refused(connection: &mut PgConnection, ids: &[Uuid]) -> anyhow::Res
 /// # Errors
 /// When Postgres refuses.
 pub async fn add_late(outside: &mut PgConnection, snapshot: &mut PgConnection, ids: &[Uuid]) -> anyhow::Result<()> {
-    // As text all the way: a number that is read on our side would become a float.
-    let rows: String = sqlx::query_scalar(
-        "SELECT coalesce(jsonb_agg(to_jsonb(e)), '[]')::text FROM analytics_events e WHERE event_id = ANY ($1)",
-    )
-    .bind(ids)
-    .fetch_one(outside)
-    .await
-    .context("reading late events")?;
-    sqlx::query("INSERT INTO late_events SELECT * FROM jsonb_populate_recordset(NULL::late_events, $1::jsonb)")
-        .bind(rows)
-        .execute(snapshot)
+    // A jsonb array holds 256 MB, and one event may be 64 KiB.
+    for ids in ids.chunks(1_000) {
+        // As text all the way: a number that is read on our side would become a float.
+        let rows: String = sqlx::query_scalar(
+            "SELECT coalesce(jsonb_agg(to_jsonb(e)), '[]')::text FROM analytics_events e WHERE event_id = ANY ($1)",
+        )
+        .bind(ids)
+        .fetch_one(&mut *outside)
         .await
-        .context("adding late events")?;
+        .context("reading late events")?;
+        sqlx::query("INSERT INTO late_events SELECT * FROM jsonb_populate_recordset(NULL::late_events, $1::jsonb)")
+            .bind(rows)
+            .execute(&mut *snapshot)
+            .await
+            .context("adding late events")?;
+    }
     Ok(())
 }
 
@@ -167,17 +174,50 @@ pub async fn buckets(snapshot: &mut PgConnection, rollup: &Rollup) -> anyhow::Re
 /// # Errors
 /// When Postgres refuses.
 pub async fn differing(snapshot: &mut PgConnection, rollup: &Rollup, limit: i64) -> anyhow::Result<Vec<Differing>> {
-    let query = format!("{} ORDER BY {} LIMIT $1", differing_query(rollup), names(rollup.key()));
-    sqlx::query_as(AssertSqlSafe(query))
-        .bind(limit)
-        .fetch_all(snapshot)
-        .await
-        .with_context(|| format!("recounting {}", rollup.name))
+    first_of(snapshot, rollup, &recount(rollup), "recount", limit).await
+}
+
+/// The same, held against the table of another schema instead of a recount.
+///
+/// # Errors
+/// When Postgres refuses.
+pub async fn differing_from(
+    snapshot: &mut PgConnection,
+    rollup: &Rollup,
+    schema: &str,
+    limit: i64,
+) -> anyhow::Result<Vec<Differing>> {
+    first_of(snapshot, rollup, "", &rows_in(schema, rollup), limit).await
+}
+
+async fn first_of(
+    snapshot: &mut PgConnection,
+    rollup: &Rollup,
+    with: &str,
+    other: &str,
+    limit: i64,
+) -> anyhow::Result<Vec<Differing>> {
+    let query = format!(
+        "{with}
+         SELECT to_jsonb(kept) AS kept, to_jsonb(other) AS recounted, count(*) OVER () AS of
+         {differing}
+         ORDER BY {key}
+         LIMIT $1",
+        differing = joined(rollup, other),
+        key = names(rollup.key()),
+    );
+    let found = sqlx::query_as(AssertSqlSafe(query)).bind(limit).fetch_all(snapshot).await;
+    found.with_context(|| format!("comparing {}", rollup.name))
 }
 
 /// The query behind [`differing`]: two columns of JSON objects, the row as it is kept and as it is recounted.
 pub(super) fn differing_query(rollup: &Rollup) -> String {
-    let differs: Vec<_> = rollup.columns().map(|c| format!("kept.{c} IS DISTINCT FROM recount.{c}")).collect();
+    let (with, differing) = (recount(rollup), joined(rollup, "recount"));
+    format!("{with} SELECT to_jsonb(kept) AS kept, to_jsonb(other) AS recounted {differing}")
+}
+
+/// The recount as a relation.
+fn recount(rollup: &Rollup) -> String {
     format!(
         "WITH recounted AS (
             SELECT *
@@ -187,17 +227,27 @@ pub(super) fn differing_query(rollup: &Rollup) -> String {
             SELECT *
             FROM late_events
          ),
-         recount AS ({recount})
-         SELECT to_jsonb(kept) AS kept, to_jsonb(recount) AS recounted
-         FROM (SELECT {all} FROM rollups.{name}) AS kept
-         FULL JOIN recount USING ({key})
+         recount AS ({})",
+        rollup.recount(),
+    )
+}
+
+/// Where the kept rows of a rollup and those of `other` are not alike.
+fn joined(rollup: &Rollup, other: &str) -> String {
+    let differs: Vec<_> = rollup.columns().map(|c| format!("kept.{c} IS DISTINCT FROM other.{c}")).collect();
+    format!(
+        "FROM {kept} AS kept
+         FULL JOIN {other} AS other USING ({key})
          WHERE {differs}",
-        recount = rollup.recount(),
-        all = names(rollup.key().chain(rollup.columns())),
-        name = rollup.name,
+        kept = rows_in("rollups", rollup),
         key = names(rollup.key()),
         differs = differs.join(" OR "),
     )
+}
+
+/// The rows of a rollup's table in a schema, with the columns that are compared.
+fn rows_in(schema: &str, rollup: &Rollup) -> String {
+    format!("(SELECT {} FROM {schema}.{})", names(rollup.key().chain(rollup.columns())), rollup.name)
 }
 
 fn names<'a>(columns: impl Iterator<Item = &'a str>) -> String {

@@ -7,7 +7,7 @@
 use super::Failure;
 use crate::rollups::{ALL, Rollup, moved};
 use anyhow::{Context, ensure};
-use sqlx::{AssertSqlSafe, FromRow, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection};
 use std::{collections::BTreeSet, time::Duration};
 use uuid::Uuid;
 
@@ -20,14 +20,6 @@ pub const PREVIOUS: &str = "rollups_previous";
 pub const SESSION: &str = "
     SET statement_timeout = 0;
     SET search_path = public";
-
-/// A bucket that a rollup and its shadow do not hold alike, and how many there are in all.
-#[derive(Debug, Clone, FromRow)]
-pub struct Differing {
-    pub kept: Option<serde_json::Value>,
-    pub rebuilt: Option<serde_json::Value>,
-    pub of: i64,
-}
 
 /// Takes the lock of rebuilds for this session.
 ///
@@ -207,6 +199,7 @@ pub async fn excuse_refused(connection: &mut PgConnection, schema: &str) -> anyh
             DELETE FROM {schema}.arrived
             USING dead_letters
             WHERE dead_letters.event_id = arrived.event_id
+                AND status <> 'retried'
                 AND reasons @> '[{{\"reason\": \"refused_by_database\"}}]'
             RETURNING arrived.event_id
          )
@@ -226,30 +219,6 @@ pub async fn buckets(snapshot: &mut PgConnection, rollup: &Rollup) -> anyhow::Re
     let name = rollup.name;
     let query = format!("SELECT (SELECT count(*) FROM rollups.{name}), (SELECT count(*) FROM {NEXT}.{name})");
     sqlx::query_as(AssertSqlSafe(query)).fetch_one(snapshot).await.context("counting buckets")
-}
-
-/// The buckets that a rollup and its shadow do not hold alike, at most `limit` of them.
-///
-/// # Errors
-/// When Postgres refuses.
-pub async fn differing(snapshot: &mut PgConnection, rollup: &Rollup, limit: i64) -> anyhow::Result<Vec<Differing>> {
-    let key: Vec<_> = rollup.key().collect();
-    let all: Vec<_> = rollup.key().chain(rollup.columns()).collect();
-    let differs: Vec<_> = rollup.columns().map(|c| format!("kept.{c} IS DISTINCT FROM rebuilt.{c}")).collect();
-    let query = format!(
-        "SELECT to_jsonb(kept) AS kept, to_jsonb(rebuilt) AS rebuilt, count(*) OVER () AS of
-         FROM (SELECT {all} FROM rollups.{name}) AS kept
-         FULL JOIN (SELECT {all} FROM {NEXT}.{name}) AS rebuilt USING ({key})
-         WHERE {differs}
-         ORDER BY {key}
-         LIMIT $1",
-        all = all.join(", "),
-        name = rollup.name,
-        key = key.join(", "),
-        differs = differs.join(" OR "),
-    );
-    let found = sqlx::query_as(AssertSqlSafe(query)).bind(limit).fetch_all(snapshot).await;
-    found.with_context(|| format!("comparing {}", rollup.name))
 }
 
 /// In which zone the tables of this schema are cut; `None` where there are none.

@@ -62,7 +62,7 @@ pub async fn verify(
         on_rollup(rollup.name);
         let differing = comparison::differing(&mut snapshot, rollup, NAMED).await?;
         let buckets = comparison::buckets(&mut snapshot, rollup).await?;
-        verdicts.push(RollupVerdict::of(rollup, buckets, differing));
+        verdicts.push(RollupVerdict::of(rollup, buckets, &differing));
     }
     snapshot.rollback().await.context("closing the snapshot")?;
     Ok(Verdict {

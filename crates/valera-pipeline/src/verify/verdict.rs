@@ -30,7 +30,9 @@ pub struct Verdict {
 pub struct RollupVerdict {
     pub name: &'static str,
     pub buckets: i64,
-    /// At most the first 100 buckets.
+    /// Buckets that its recount does not agree with.
+    pub differing: i64,
+    /// The first 100 of them at most.
     pub differences: Vec<BucketDifference>,
 }
 
@@ -52,25 +54,27 @@ impl Verdict {
             && self.refused.is_empty()
             && self.unstored.is_empty()
             && self.disagreeing.is_empty()
-            && self.rollups.iter().all(|rollup| rollup.differences.is_empty())
+            && self.rollups.iter().all(|rollup| rollup.differing == 0)
     }
-}
 
-impl Verdict {
     /// Whether [`super::repair()`] would change anything: it does nothing while raw may still get an event.
     #[must_use]
     pub fn is_repairable(&self) -> bool {
         let is_wrong = !self.refused.is_empty()
             || !self.disagreeing.is_empty()
-            || self.rollups.iter().any(|rollup| !rollup.differences.is_empty());
+            || self.rollups.iter().any(|rollup| rollup.differing > 0);
         is_wrong && self.unstored.is_empty()
     }
 }
 
 impl RollupVerdict {
-    pub(super) fn of(rollup: &Rollup, buckets: i64, differing: Vec<Differing>) -> Self {
-        let differences = differing.into_iter().map(|row| BucketDifference::of(rollup, &row)).collect();
-        Self { name: rollup.name, buckets, differences }
+    pub(super) fn of(rollup: &Rollup, buckets: i64, found: &[Differing]) -> Self {
+        Self {
+            name: rollup.name,
+            buckets,
+            differing: found.first().map_or(0, |first| first.of),
+            differences: found.iter().map(|row| BucketDifference::of(rollup, row)).collect(),
+        }
     }
 }
 

@@ -73,7 +73,8 @@ pub async fn response_times<T: Row>(
                 p95_ms::bigint, p99_ms::bigint, max_ms::bigint
              FROM rollups.response_times_daily
              WHERE day BETWEEN (date_trunc('hour', $1, 'UTC') AT TIME ZONE (SELECT time_zone FROM settings))::date
-                AND (($2 - interval '1 microsecond') AT TIME ZONE (SELECT time_zone FROM settings))::date
+                AND (date_trunc('hour', $2 - interval '1 microsecond', 'UTC')
+                    AT TIME ZONE (SELECT time_zone FROM settings))::date
                 AND ($3::text IS NULL OR model_used = $3)
              ORDER BY day, model_used"
         }
