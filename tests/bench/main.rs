@@ -12,6 +12,7 @@ mod ceiling;
 mod corpus;
 mod ground;
 mod history;
+mod host;
 mod latency;
 mod machine;
 mod queries;

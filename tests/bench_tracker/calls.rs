@@ -5,6 +5,7 @@
 use crate::{
     bad_disk::{Bad, Fault},
     keys,
+    users::USERS,
 };
 use anyhow::Context;
 use std::{
@@ -27,16 +28,6 @@ use valera_tracker::{Config, Event, Tracker};
 
 const CALLS: u32 = 60_000;
 const PER_SECOND: u32 = 5_000;
-
-const USERS: &str = r#"
-authorization {
-    users: [
-        { user: anyone, password: anyone }
-        { user: mute, password: mute, permissions: { publish: { deny: "analytics.>" } } }
-    ]
-}
-no_auth_user: anyone
-"#;
 
 /// The figures of one case.
 struct Figures {
@@ -146,7 +137,7 @@ fn resident_mb() -> anyhow::Result<f64> {
     Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
 }
 
-/// A port that greets as NATS does and hangs up.
+/// A port that accepts, says nothing and hangs up.
 struct Flapping {
     url: String,
     over: Arc<AtomicBool>,

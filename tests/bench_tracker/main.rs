@@ -9,6 +9,10 @@
 mod bad_disk;
 mod calls;
 mod drain;
+#[path = "../bench/host.rs"]
+mod host;
+#[path = "../users.rs"]
+mod users;
 
 use anyhow::Context;
 use std::fs;
@@ -20,15 +24,12 @@ const REPORT: &str = "docs/tracker-performance.md";
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     config::prepare()?;
-    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let text = format!(
-        "# What the tracker costs\n\nWritten by `make bench-tracker` on {} cores ({}), release build, at a load of {} before it \
+        "# What the tracker costs\n\nWritten by `make bench-tracker` on {} cores ({}), release build, at a load of {:.2} before it \
          began; {}.\n\n{}\n{}",
         std::thread::available_parallelism()?,
-        model.unwrap_or("unknown"),
-        load.split(' ').next().unwrap_or("unknown"),
+        host::cpu(),
+        host::load().unwrap_or(f64::NAN),
         chrono::Utc::now().date_naive(),
         calls::measure().await?,
         drain::measure().await?

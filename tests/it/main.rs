@@ -29,4 +29,6 @@ mod seed_sql;
 mod support;
 mod survival;
 mod tracker;
+#[path = "../users.rs"]
+mod users;
 mod verify;

@@ -1,6 +1,7 @@
 //! A system of the test's own: both servers on random ports, migrated, with short redelivery, gone on drop.
 
 use super::{A_MINUTE, Process, Running, within};
+use crate::users::USERS;
 use async_nats::{
     HeaderMap,
     jetstream::{self, publish::PublishAck},
@@ -27,17 +28,6 @@ pub(crate) enum Version {
     /// The oldest that the SQL has to run on.
     Fifteen,
 }
-
-/// Whoever gives no name may do everything; `mute` may publish no event.
-const USERS: &str = r#"
-authorization {
-    users: [
-        { user: anyone, password: anyone }
-        { user: mute, password: mute, permissions: { publish: { deny: "analytics.>" } } }
-    ]
-}
-no_auth_user: anyone
-"#;
 
 pub(crate) struct System {
     pub(crate) local: LocalSystem,

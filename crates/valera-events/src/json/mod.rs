@@ -137,7 +137,7 @@ pub(crate) fn parse_value(text: &str) -> Option<Node<'_>> {
 }
 
 /// Whether reading has dropped nothing: no level was too deep, nor can such a fault have found no room.
-fn is_whole(faults: &Reasons) -> bool {
+pub(crate) fn is_whole(faults: &Reasons) -> bool {
     !faults.is_full() && !faults.any(|reason| reason == ReasonCode::TooDeep)
 }
 

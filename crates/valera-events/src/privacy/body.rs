@@ -20,8 +20,7 @@ use crate::subject;
 pub fn pseudonymise_body<'a>(subject: &str, body: &'a [u8], keys: &PseudonymKeys) -> Option<Cow<'a, [u8]>> {
     let mut faults = Reasons::default();
     let sent = json::read_object(body, &mut faults)?;
-    // Where faults are so many that some are not told, one of the two may be among them.
-    if faults.is_full() || faults.any(|reason| matches!(reason, ReasonCode::TooDeep | ReasonCode::UnstorableText)) {
+    if !json::is_whole(&faults) || faults.any(|reason| reason == ReasonCode::UnstorableText) {
         return None;
     }
     let mut members = sent.clone();

@@ -3,7 +3,7 @@
 //! It runs in the SDK, before an event reaches spool or stream, and again in the consumers for publishers that did
 //! without; so doing it twice is doing it once.
 //!
-//! It does not touch keys, only values, nor numbers; texts that the catalogue marks plain it touches in the SDK alone.
+//! It does not touch keys, only values, nor numbers but those under personal keys; texts that the catalogue marks plain it touches in the SDK alone.
 
 mod body;
 mod normalise;

@@ -1,0 +1,12 @@
+//! Whom the servers of tests and benchmarks know.
+
+/// Whoever gives no name may do everything; `mute` may publish no event.
+pub(crate) const USERS: &str = r#"
+authorization {
+    users: [
+        { user: anyone, password: anyone }
+        { user: mute, password: mute, permissions: { publish: { deny: "analytics.>" } } }
+    ]
+}
+no_auth_user: anyone
+"#;
