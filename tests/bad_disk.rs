@@ -13,7 +13,7 @@ use std::{
     },
     time::Duration,
 };
-use valera_tracker::spool::disk::{Directory, Disk};
+use valera_tracker::spool::disk::{Directory, Disk, Ownership};
 
 /// A directory on which some calls fail, or take two seconds, for as long as it is told.
 #[derive(Debug)]
@@ -28,6 +28,7 @@ pub(crate) enum Fault {
     Full,
     Torn,
     ReadOnly,
+    Unlisted,
     Unsynced,
     Slow,
 }
@@ -48,12 +49,12 @@ impl Bad {
 }
 
 impl Disk for Bad {
-    fn lock(&self) -> io::Result<()> {
+    fn lock(&self) -> io::Result<Ownership> {
         if self.meets(Fault::ReadOnly) { Err(ErrorKind::ReadOnlyFilesystem.into()) } else { self.inner.lock() }
     }
 
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
-        self.inner.list()
+        if self.meets(Fault::Unlisted) { Err(io::Error::other("no list")) } else { self.inner.list() }
     }
 
     fn append(&self, name: &str, bytes: &[u8]) -> io::Result<()> {

@@ -1,11 +1,12 @@
 //! Whom the servers of tests and benchmarks know.
 
-/// Whoever gives no name may do everything; `mute` may publish no event.
+/// Whoever gives no name may do everything; `mute` may publish no event; `talker` may publish events and nothing else.
 pub(crate) const USERS: &str = r#"
 authorization {
     users: [
         { user: anyone, password: anyone }
         { user: mute, password: mute, permissions: { publish: { deny: "analytics.>" } } }
+        { user: talker, password: talker, permissions: { publish: { allow: "analytics.>" } } }
     ]
 }
 no_auth_user: anyone

@@ -128,7 +128,7 @@ impl Bot {
             .with("processing_time_ms", u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX))
             .with("user_segment", "new");
         // A booking is worth a moment: on the disk or in the stream, before the customer hears of it. The event goes on its
-        // way also when the moment is over.
+        // way also when the moment is over, unless the queue is full: then it is dropped and counted.
         let told = tokio::time::timeout(Duration::from_secs(1), self.tracker.track_durable(event));
         told.await.ok();
         format!("Заявка {booking_id} принята.")

@@ -113,11 +113,25 @@ impl Config {
             let cause = |_| malformed("VALERA_TIMEZONE", format!("{zone:?} is no IANA time zone"));
             config.time_zone = zone.parse().map_err(cause)?;
         }
-        config.inbox_prefix = variable("VALERA_NATS_INBOX_PREFIX");
+        config.inbox_prefix = variable(INBOX_PREFIX);
+        config.check_inbox_prefix()?;
         Ok(Some(match variable("VALERA_SPOOL_DIR") {
             Some(dir) => config.spool_in(dir),
             None => config,
         }))
+    }
+
+    /// Under a prefix that is no subject no answer could be listened to, and nothing would ever be acknowledged.
+    pub(crate) fn check_inbox_prefix(&self) -> Result<(), ConfigError> {
+        let Some(prefix) = &self.inbox_prefix else { return Ok(()) };
+        let is_token = |token: &str| {
+            !token.is_empty()
+                && !token.contains(|sign: char| sign.is_whitespace() || sign.is_control() || "*>".contains(sign))
+        };
+        if prefix.split('.').all(is_token) {
+            return Ok(());
+        }
+        Err(malformed(INBOX_PREFIX, format!("{prefix:?} is no subject: parts without * or >, joined by single dots")))
     }
 
     pub(crate) fn servers(&self) -> Result<Vec<ServerAddr>, ConfigError> {
@@ -126,6 +140,8 @@ impl Config {
         servers.collect::<Result<_, _>>().map_err(|cause| malformed("NATS_URL", cause.to_string()))
     }
 }
+
+const INBOX_PREFIX: &str = "VALERA_NATS_INBOX_PREFIX";
 
 fn malformed(name: &'static str, cause: String) -> ConfigError {
     ConfigError::Malformed { name, cause }
@@ -190,6 +206,12 @@ mod tests {
         assert!(read(&[on]).unwrap_err().contains("VALERA_PSEUDONYM_KEYS_FILE"));
         assert!(read(&[("VALERA_ANALYTICS_ENABLED", "ja")]).unwrap_err().contains("true or false"));
         assert!(read(&[on, KEYS, ("VALERA_TIMEZONE", "Moscow")]).unwrap_err().contains("Moscow"));
+        for prefix in ["_INBOX_bot.", ".bot", "a..b", "a b", "bot.>", "bot.*"] {
+            let shown = read(&[on, KEYS, ("VALERA_NATS_INBOX_PREFIX", prefix)]).unwrap_err();
+            assert!(shown.contains("VALERA_NATS_INBOX_PREFIX"), "{shown}");
+        }
+        let prefix = read(&[on, KEYS, ("VALERA_NATS_INBOX_PREFIX", "_INBOX.bot")]).unwrap().unwrap().inbox_prefix;
+        assert_eq!(prefix.as_deref(), Some("_INBOX.bot"));
         let unreadable = read(&[on, ("VALERA_PSEUDONYM_KEYS_FILE", "/nowhere/keys")]).unwrap_err();
         assert!(unreadable.contains("/nowhere/keys"), "{unreadable}");
         let shown = read(&[on, KEYS, ("NATS_URL", "nats://bot:s3cret@host:port")]).unwrap_err();

@@ -1,13 +1,12 @@
 //! Makes of what the bot said what travels: concealed, checked, with an id minted at its time.
 //!
 //! Concealing comes first, so that the verdict is on the bytes that are sent, and so that a flawed event hides its personal
-//! values too. An event is walked twice and never parsed for it.
+//! values too. The verdict is `check`'s, of the finished body, as the consumers will read it.
 //!
 //! It does not queue or count.
 
 use crate::{event::Event, record::Record};
 use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
-use std::borrow::Cow;
 use valera_events::{
     Headers, PseudonymKeys, Reason, Verdict, catalogue, check, id,
     json::{Node, write_string},
@@ -32,10 +31,10 @@ pub(crate) fn prepare(event: Event, keys: &PseudonymKeys, now: DateTime<Utc>) ->
     }
     let occurred_at = occurred_at.unwrap_or(now).trunc_subsecs(6);
     let event_id = id::mint(occurred_at, rand::random());
-    let subject = subject::of_event(&name);
-    // A legal name holds nothing but letters and digits, too short for a secret.
-    let shown = if subject.is_some() { Cow::Borrowed(&*name) } else { privacy::scrub(&name) };
-    privacy::conceal(&mut properties, catalogue::find(&name), keys);
+    // A legal name is long enough for a phone number; a blotted one is not legal, and goes where illegal names go.
+    let shown = privacy::scrub(&name);
+    let subject = subject::of_event(&shown);
+    privacy::conceal(&mut properties, catalogue::find(&shown), keys);
 
     let mut body = Vec::with_capacity(256 + size);
     let mut id_text = uuid::Uuid::encode_buffer();
@@ -108,12 +107,21 @@ mod tests {
             let event = properties.into_iter().fold(Event::new(name.clone(), chat_id), |event, (key, value)| event.with(key, value));
             let prepared = prepare(event.at(at).session(name.clone()), &keys(), at).unwrap();
             let body: Value = serde_json::from_slice(&prepared.record.body).unwrap();
-            let (id_text, legal) = (prepared.record.event_id.to_string(), subject::of_event(&name));
+            let (id_text, legal) = (prepared.record.event_id.to_string(), subject::of_event(&privacy::scrub(&name)));
             prop_assert_eq!(body["chat_id"].as_i64(), Some(chat_id));
             prop_assert_eq!(body["event_id"].as_str(), Some(id_text.as_str()));
             prop_assert_eq!(id::millis(prepared.record.event_id), at.timestamp_millis());
             prop_assert_eq!(prepared.record.subject.as_str(), legal.as_deref().unwrap_or(subject::INVALID));
         }
+    }
+
+    #[test]
+    fn a_phone_in_a_legal_name_is_blotted() {
+        let prepared = prepare(Event::new("called_79165550123", 1), &keys(), Utc::now()).unwrap();
+        let body = String::from_utf8(prepared.record.body.to_vec()).unwrap();
+        assert!(!body.contains("79165550123"), "{body}");
+        assert_eq!(prepared.record.subject, subject::INVALID);
+        assert!(!prepared.flaws.is_empty());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! It does not know the spool's format: `spool::format` does.
 
+use crate::tracked::Cause;
 use bytes::Bytes;
 use chrono::NaiveDate;
 use tokio::sync::oneshot;
@@ -28,6 +29,6 @@ pub(crate) struct Item {
     pub(crate) record: Record,
     /// The chat whose dialog of this local day it starts: the worker remembers across restarts, and drops a second one.
     pub(crate) dialog: Option<(i64, NaiveDate)>,
-    /// Told once the record is on the disk, or acknowledged.
-    pub(crate) durable: Option<oneshot::Sender<()>>,
+    /// Told once the record is on the disk, or acknowledged, or why it never will be.
+    pub(crate) durable: Option<oneshot::Sender<Result<(), Cause>>>,
 }

@@ -106,6 +106,13 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// `spool`: how it is until the worker says so.
+    pub(crate) fn new(spool: SpoolState) -> Self {
+        let counters = Self::default();
+        counters.report(&Stats { spool, ..Stats::default() });
+        counters
+    }
+
     pub(crate) fn count(&self, tracked: &Tracked) {
         let counter = match tracked {
             Tracked::Queued => &self.queued,
@@ -117,6 +124,8 @@ impl Counters {
             Tracked::Dropped(Cause::Sampled) => &self.sampled,
             Tracked::Dropped(Cause::Stopped) => &self.stopped,
             Tracked::Dropped(Cause::Internal) => &self.internal,
+            // Its call was counted when it was queued; the worker counts the loss.
+            Tracked::Dropped(Cause::Refused) => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }

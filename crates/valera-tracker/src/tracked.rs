@@ -39,6 +39,8 @@ pub enum Cause {
     Sampled,
     /// The worker has ended.
     Stopped,
+    /// The server refuses it for good and no spool could keep it: said by `track_durable`, which had counted it as queued.
+    Refused,
     /// The tracker itself failed; a defect of it, and never the host's loss.
     Internal,
 }
@@ -50,6 +52,7 @@ impl fmt::Display for Cause {
             Self::TooLarge => "the body is longer than 512 KiB",
             Self::Sampled => "sampling leaves the chat out",
             Self::Stopped => "the tracker has stopped",
+            Self::Refused => "the server refuses it for good",
             Self::Internal => "the tracker failed",
         })
     }

@@ -12,7 +12,7 @@ use crate::{
     queue::{Queue, queue},
     recent::{Failures, Today},
     record::Item,
-    stats::{Counters, Stats},
+    stats::{Counters, SpoolState, Stats},
     switches::{Switch, Switches},
     throttle::Throttle,
     tracked::{Cause, Tracked},
@@ -32,7 +32,8 @@ use tokio::{
 use tracing::{error, warn};
 use valera_events::{PseudonymKeys, Reason};
 
-/// How long the drop of the last handle may hold the thread that drops it.
+/// How long the worker goes on once the last handle is dropped. The thread that drops it waits for its word, twice as long at
+/// most: a write that has begun cannot be hurried.
 const GRACE: Duration = Duration::from_millis(250);
 
 /// Tracks events. See the crate's documentation for how to use it.
@@ -76,12 +77,14 @@ impl Tracker {
     /// Starts the worker. Neither NATS nor the spool need be there: both are waited for.
     ///
     /// # Errors
-    /// When the address is malformed or the thread cannot be started.
+    /// When the address or the prefix of the inbox is malformed, or the thread cannot be started.
     pub fn start(config: Config) -> Result<Self, ConfigError> {
         config.servers()?;
+        config.check_inbox_prefix()?;
         let (queue, intake) = queue(config.limits.queue_events, config.limits.queue_bytes);
         let (commands, received) = mpsc::unbounded_channel();
-        let (counters, switches) = (Arc::new(Counters::default()), Arc::new(Switches::default()));
+        let spool = if config.spool.is_some() { SpoolState::Opening } else { SpoolState::Off };
+        let (counters, switches) = (Arc::new(Counters::new(spool)), Arc::new(Switches::default()));
         let live = Live {
             time_zone: config.time_zone,
             keys: config.pseudonym_keys.clone(),
@@ -138,7 +141,9 @@ impl Tracker {
 
     /// Tracks an event that must not be lost, as a booking: returns once it is synced to the disk of the spool, or
     /// acknowledged by the stream. Waits for as long as neither is there: bound it where that matters; the event goes on
-    /// its way all the same. [`Cause::Stopped`] says that the tracker stopped before either was certain.
+    /// its way all the same, unless the queue is full: given up before there was room, it counts as dropped.
+    /// [`Cause::Stopped`] says that the tracker stopped before either was certain, [`Cause::Refused`] that the server never
+    /// takes the event and no spool could keep it.
     pub async fn track_durable(&self, event: Event) -> Tracked {
         let prepared = catch_unwind(AssertUnwindSafe(|| self.shared.admit(event)));
         let (live, Prepared { record, flaws }) = match prepared.unwrap_or(Err(Tracked::Dropped(Cause::Internal))) {
@@ -147,15 +152,19 @@ impl Tracker {
         };
         let (durable, told) = oneshot::channel();
         let item = Item { record, dialog: None, durable: Some(durable) };
+        let unqueued = Unqueued(&self.shared);
         let pushed = live.queue.push_patiently(item).await;
+        std::mem::forget(unqueued);
         let tracked = self.shared.concluded(pushed.map(|()| flaws).map_err(Tracked::Dropped));
         match told.await {
-            Ok(()) => tracked,
+            Ok(Ok(())) => tracked,
+            Ok(Err(cause)) => Tracked::Dropped(cause),
             Err(_) => Tracked::Dropped(Cause::Stopped),
         }
     }
 
-    /// Waits until everything that was tracked is acknowledged, for at most so long; says what is left.
+    /// Waits until everything that was tracked, and what the spool held before, is acknowledged, for at most so long; says
+    /// what is left. While another process owns the directory of the spool, it waits for that to end.
     pub async fn flush(&self, deadline: Duration) -> Left {
         self.ask(|reply| Command::Flush { until: Instant::now() + deadline, reply }).await
     }
@@ -175,7 +184,7 @@ impl Tracker {
         });
         drop(live.commands.send(command(reply)));
         // A worker that has ended left what it said when it ended.
-        told.await.unwrap_or(Left { spooled: false, in_memory: live.queue.len() as u64 })
+        told.await.unwrap_or(Left { in_memory: live.queue.len() as u64, ..Left::default() })
     }
 
     /// How many calls ended how, and how the events fare since.
@@ -183,6 +192,15 @@ impl Tracker {
     pub fn stats(&self) -> Stats {
         let in_queue = self.shared.live.as_ref().map_or(0, |live| live.queue.len() as u64);
         Stats { in_queue, ..self.shared.counters.snapshot() }
+    }
+}
+
+/// A call that waits for room in the queue. One that is given up ends there: it counts as dropped.
+struct Unqueued<'a>(&'a Shared);
+
+impl Drop for Unqueued<'_> {
+    fn drop(&mut self) {
+        self.0.concluded(Err(Tracked::Dropped(Cause::QueueFull)));
     }
 }
 
@@ -229,7 +247,7 @@ impl Shared {
 }
 
 impl Drop for Shared {
-    /// Lets the worker put what is queued on the disk, for [`GRACE`] at most.
+    /// Gives the worker [`GRACE`] to put what is queued on the disk.
     fn drop(&mut self) {
         let Some(live) = &self.live else { return };
         let (left, told) = std_mpsc::channel();

@@ -82,6 +82,11 @@ impl System {
         self.local.nats.url().replace("://", "://mute:mute@")
     }
 
+    /// The address under which events may be published and nothing else done: no switch can be read.
+    pub(crate) fn talker_url(&self) -> String {
+        self.local.nats.url().replace("://", "://talker:talker@")
+    }
+
     /// A directory that goes with the system.
     pub(crate) fn dir(&self) -> &std::path::Path {
         self.dir.path()

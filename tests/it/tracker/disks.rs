@@ -4,8 +4,9 @@ use super::{PATIENCE, assert_stored, config, flushed, nth, spool, spooling, trac
 use crate::bad_disk::{Bad, Fault};
 use crate::support::{Speaker, System, eventually};
 use serde_json::json;
-use std::sync::Arc;
-use valera_tracker::{Cause, Config, Event, Limits, SpoolState, Tracked, Tracker};
+use std::{sync::Arc, time::Duration};
+use tokio::time::timeout;
+use valera_tracker::{Cause, Config, Event, Left, Limits, SpoolState, Tracked, Tracker};
 
 fn on(disk: &Arc<Bad>, config: Config) -> Tracker {
     Tracker::start(Config { spool: Some(disk.clone()), ..config }).unwrap()
@@ -13,25 +14,51 @@ fn on(disk: &Arc<Bad>, config: Config) -> Tracker {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_disk_costs_no_event_while_nats_is_up_and_is_used_again_when_it_is_good() {
-    let system = System::start().await;
-    let faults = [Fault::Full, Fault::Torn, Fault::ReadOnly, Fault::Unsynced, Fault::Slow];
+    let mut system = System::start().await;
+    let faults = [Fault::Full, Fault::Torn, Fault::ReadOnly, Fault::Unlisted, Fault::Unsynced, Fault::Slow];
     for (fault, first) in faults.into_iter().zip((0..).step_by(1_000)) {
         let disk = Bad::new(spool(&system), fault);
         let tracker = on(&disk, config(&system));
         track(&tracker, first..first + 600);
-        flushed(&tracker).await;
+        let unopened = matches!(fault, Fault::ReadOnly | Fault::Unlisted);
+        assert_eq!(tracker.flush(PATIENCE).await, Left { unopened, ..Left::default() }, "{fault:?}");
         assert_eq!(tracker.track_durable(nth(first + 600)).await, Tracked::Queued, "{fault:?}");
+        let takes_events = matches!(fault, Fault::Unsynced | Fault::Slow);
+        assert_eq!(tracker.stats().spool == SpoolState::Ready, takes_events, "{fault:?}");
         disk.heal();
         eventually("the spool is in use again", async || {
             tracker.track(Event::new("nudge", 1));
             tracker.stats().spool == SpoolState::Ready
         })
         .await;
-        track(&tracker, first + 601..first + 1_000);
+        // Without NATS nothing but a sync of the spool answers.
+        system.local.nats.kill().await.unwrap();
+        let told = timeout(PATIENCE, tracker.track_durable(nth(first + 601))).await;
+        assert_eq!(told, Ok(Tracked::Queued), "{fault:?}");
+        system.local.nats.restart().await.unwrap();
+        track(&tracker, first + 602..first + 1_000);
         flushed(&tracker).await;
         tracker.shutdown(PATIENCE).await;
     }
-    assert_stored(&system, 0..5_000).await;
+    assert_stored(&system, 0..6_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_durable_call_waits_for_a_sync() {
+    let mut system = System::start().await;
+    system.local.nats.kill().await.unwrap();
+    let disk = Bad::new(spool(&system), Fault::Unsynced);
+    let tracker = on(&disk, config(&system));
+    let told = timeout(Duration::from_secs(1), tracker.track_durable(nth(0))).await;
+    assert!(told.is_err(), "{told:?} of an event that is not synced");
+    let stats = tracker.stats();
+    assert!(stats.spool == SpoolState::Ready && stats.spool_bytes > 0, "it is not written either: {stats:?}");
+
+    disk.heal();
+    assert_eq!(timeout(PATIENCE, tracker.track_durable(nth(1))).await, Ok(Tracked::Queued));
+    system.local.nats.restart().await.unwrap();
+    flushed(&tracker).await;
+    assert_stored(&system, 0..2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,7 +70,7 @@ async fn a_limit_of_the_system_on_files_costs_no_event_while_nats_is_up() {
     for n in 0..300 {
         assert!(speaker.tell(&json!({"event": "spoken", "chat_id": 1, "properties": {"n": n}})));
     }
-    assert_eq!(speaker.end().last().unwrap(), "Left { spooled: false, in_memory: 0 }");
+    assert_eq!(speaker.end().last().unwrap(), "Left { spooled: false, in_memory: 0, unopened: false }");
     assert_stored(&system, 0..300).await;
 }
 
@@ -82,10 +109,31 @@ async fn a_second_owner_is_refused_and_takes_over_when_the_first_has_gone() {
     .await;
     track(&first, 0..500);
     track(&second, 500..1_000);
-    flushed(&first).await;
-    flushed(&second).await;
     let (owner, heir) = if first.stats().spool == SpoolState::Ready { (first, second) } else { (second, first) };
+    flushed(&owner).await;
+    eventually("memory is as good", async || heir.stats().acknowledged == 500).await;
+    assert_eq!(heir.flush(Duration::ZERO).await, Left { unopened: true, ..Left::default() });
     owner.shutdown(PATIENCE).await;
-    eventually("the other owns it now", async || heir.stats().spool == SpoolState::Ready).await;
+    flushed(&heir).await;
+    assert_eq!(heir.stats().spool, SpoolState::Ready);
     assert_stored(&system, 0..1_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flush_does_not_take_anothers_spool_for_an_empty_one() {
+    let system = System::start().await;
+    let mute = Config { nats_url: system.mute_url(), ..config(&system) }.spool_in(spool(&system));
+    let mute = Tracker::start(mute).unwrap();
+    track(&mute, 0..100);
+    eventually("all is spooled", async || mute.stats().in_memory == 0 && mute.stats().spool_bytes > 0).await;
+
+    let heir = spooling(&system);
+    assert_ne!(heir.stats().spool, SpoolState::Off);
+    let left = heir.flush(Duration::from_millis(500)).await;
+    assert_eq!(left, Left { unopened: true, ..Left::default() });
+    assert!(!left.is_nothing());
+    // Its worker leaves while the flush waits.
+    drop(mute);
+    flushed(&heir).await;
+    assert_stored(&system, 0..100).await;
 }

@@ -56,7 +56,7 @@ async fn survive(kills: usize) {
     }
     // The last life sends what the others left.
     let said = Speaker::start(&system, &spool(&system)).end();
-    assert_eq!(said, ["Left { spooled: false, in_memory: 0 }"]);
+    assert_eq!(said, ["Left { spooled: false, in_memory: 0, unopened: false }"]);
 
     let stored = stored(&system).await;
     assert!(stored.values().all(|count| *count == 1), "an event is stored twice");

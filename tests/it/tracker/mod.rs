@@ -12,9 +12,9 @@ mod refusals;
 mod seed;
 mod switches;
 
-use crate::support::{System, eventually};
+use crate::support::System;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
-use valera_tracker::{Config, Event, Limits, SpoolState, Tracked, Tracker};
+use valera_tracker::{Config, Event, Limits, Tracked, Tracker};
 
 /// Long enough for any flush on a machine under load.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -46,12 +46,8 @@ fn track(tracker: &Tracker, numbers: impl IntoIterator<Item = i64>) {
     }
 }
 
-/// Everything that is tracked or spooled is acknowledged. A spool is taken over some time after its last owner has gone.
+/// Everything that is tracked or spooled is acknowledged. A flush waits for a spool whose last owner is still leaving.
 async fn flushed(tracker: &Tracker) {
-    eventually("the spool is its own", async || {
-        !matches!(tracker.stats().spool, SpoolState::Opening | SpoolState::Owned)
-    })
-    .await;
     let left = tracker.flush(PATIENCE).await;
     assert!(left.is_nothing(), "{left:?} {:?}", tracker.stats());
 }

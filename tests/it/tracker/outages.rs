@@ -4,7 +4,7 @@ use super::{PATIENCE, assert_stored, config, flushed, nth, spool, spooling, stor
 use crate::support::{System, eventually};
 use std::{net::TcpListener, time::Duration};
 use valera_pipeline::topology;
-use valera_tracker::{Config, SpoolState, Tracked, Tracker};
+use valera_tracker::{Cause, Config, SpoolState, Tracked, Tracker};
 
 /// Traffic at about so many events a second for so long, all while NATS is down; then NATS comes back.
 async fn outage(per_second: u32, seconds: u32) {
@@ -156,4 +156,33 @@ async fn a_host_without_a_runtime_is_served_too() {
     // What the drop had no time to publish waits for the next process.
     flushed(&spooling(&system)).await;
     assert_eq!(stored(&system).await.len(), 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_durable_call_that_is_given_up_before_there_was_room_is_dropped_and_counted() {
+    let mut system = System::start().await;
+    system.local.nats.kill().await.unwrap();
+    let mut config = config(&system);
+    (config.limits.queue_events, config.limits.memory_bytes) = (1, 600);
+    let tracker = Tracker::start(config).unwrap();
+    let mut queued = Vec::new();
+    // One event is in memory, the worker holds one for which there is no room, and the queue the third.
+    eventually("the queue is full for good", async || {
+        let n = queued.len() as i64;
+        if tracker.track(nth(n)) == Tracked::Queued {
+            queued.push(n);
+        }
+        tracker.stats().in_memory > 2
+    })
+    .await;
+    let before = tracker.stats();
+    let told = tokio::time::timeout(Duration::from_millis(300), tracker.track_durable(nth(1_000))).await;
+    assert!(told.is_err(), "{told:?}");
+    let stats = tracker.stats();
+    assert_eq!((stats.queue_full, stats.queued), (before.queue_full + 1, before.queued));
+    assert_eq!(tracker.track(nth(1_001)), Tracked::Dropped(Cause::QueueFull));
+
+    system.local.nats.restart().await.unwrap();
+    flushed(&tracker).await;
+    assert_stored(&system, queued).await;
 }

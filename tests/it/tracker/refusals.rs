@@ -1,9 +1,10 @@
 //! Events that somebody refuses: the contract, the SDK, the server. Each is named, and none holds up another.
 
 use super::{assert_stored, config, flushed, nth, spool, spooling, track};
-use crate::support::System;
+use crate::support::{System, eventually};
 use serde_json::json;
 use valera_events::ReasonCode;
+use valera_pipeline::topology;
 use valera_tracker::{Cause, Event, Tracked, Tracker};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,9 +93,28 @@ async fn without_a_spool_what_is_refused_for_good_is_counted_as_lost() {
     context.update_stream(stream).await.unwrap();
     let tracker = Tracker::start(config(&system)).unwrap();
     let told = tracker.track_durable(nth(0).with("text", "x".repeat(5_000))).await;
-    assert_eq!(told, Tracked::Dropped(Cause::Stopped));
+    assert_eq!(told, Tracked::Dropped(Cause::Refused));
     flushed(&tracker).await;
-    assert_eq!((tracker.stats().lost, tracker.stats().parked), (1, 0));
+    let stats = tracker.stats();
+    assert_eq!((stats.lost, stats.parked, stats.queued, stats.calls()), (1, 0, 1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_stream_refuses_for_a_fault_of_its_own_is_sent_again() {
+    let system = System::start().await;
+    let context = system.jetstream().await;
+    let mut stream = context.get_stream("ANALYTICS").await.unwrap().cached_info().config.clone();
+    stream.sealed = true;
+    context.update_stream(stream).await.unwrap();
+    let tracker = spooling(&system);
+    track(&tracker, 0..500);
+    eventually("the refusal is noticed", async || tracker.stats().unacknowledged > 1).await;
+    assert_eq!((tracker.stats().parked, tracker.stats().acknowledged), (0, 0));
+
+    context.delete_stream("ANALYTICS").await.unwrap();
+    topology::apply(&context).await.unwrap();
+    flushed(&tracker).await;
+    assert_stored(&system, 0..500).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -50,8 +50,20 @@ async fn without_the_bucket_everything_is_sent() {
     let tracker = spooling(&system);
     super::track(&tracker, 0..100);
     flushed(&tracker).await;
-    drop(tracker);
+    assert_eq!(tracker.stats().acknowledged, 100);
+}
 
-    let url = system.mute_url();
-    assert_eq!(Tracker::start(Config { nats_url: url, ..config(&system) }).unwrap().track(nth(1)), Tracked::Queued);
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_that_may_not_read_the_bucket_sends_everything() {
+    let system = System::start().await;
+    let bucket = system.jetstream().await.get_key_value("VALERA").await.unwrap();
+    bucket.put("tracker.disabled.spoken", "true".into()).await.unwrap();
+    let tracker = Tracker::start(Config { nats_url: system.talker_url(), ..config(&system) }).unwrap();
+    super::track(&tracker, 0..100);
+    // By now a bot that may read the bucket has heard of the switch.
+    let reader = spooling(&system);
+    eventually("the event is off", async || reader.track(nth(0)) == Tracked::Disabled).await;
+    super::track(&tracker, 100..200);
+    flushed(&tracker).await;
+    assert_eq!(tracker.stats().acknowledged, 200);
 }

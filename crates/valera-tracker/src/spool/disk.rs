@@ -10,16 +10,18 @@ use std::{
     fs::{self, File},
     io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
     path::PathBuf,
-    sync::{Mutex, PoisonError},
 };
+
+/// The ownership of a directory: dropping it lets go.
+pub type Ownership = Box<dyn fmt::Debug + Send>;
 
 /// A directory of files.
 pub trait Disk: fmt::Debug + Send + Sync {
-    /// Makes the directory and becomes its only owner, until this value is dropped or the process ends.
+    /// Makes the directory and becomes its only owner, until what it gives is dropped or the process ends.
     ///
     /// # Errors
     /// [`ErrorKind::WouldBlock`] when another owner holds it; else why it cannot be used.
-    fn lock(&self) -> io::Result<()>;
+    fn lock(&self) -> io::Result<Ownership>;
 
     /// Every file, with its length in bytes.
     ///
@@ -56,7 +58,6 @@ pub trait Disk: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
-    lock: Mutex<Option<File>>,
 }
 
 /// Held by the owner. The kernel lets go of it when the process dies, however it dies.
@@ -65,17 +66,16 @@ const LOCK: &str = "lock";
 impl Directory {
     /// Nothing is touched yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), lock: Mutex::new(None) }
+        Self { path: path.into() }
     }
 }
 
 impl Disk for Directory {
-    fn lock(&self) -> io::Result<()> {
+    fn lock(&self) -> io::Result<Ownership> {
         fs::create_dir_all(&self.path)?;
         let file = File::options().write(true).create(true).truncate(false).open(self.path.join(LOCK))?;
         file.try_lock().map_err(io::Error::from)?;
-        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
-        Ok(())
+        Ok(Box::new(file))
     }
 
     fn list(&self) -> io::Result<Vec<(String, u64)>> {

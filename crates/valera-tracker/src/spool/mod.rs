@@ -4,14 +4,14 @@
 //! the segments that are left are sent again as a whole, which is safe, since an event's id is its identity. What a process
 //! finds is never appended to, so a torn tail stays where it tore. Bounded in bytes.
 //!
-//! It does not sync: `worker::durable` does, on a thread of its own. It does not publish.
+//! It syncs nothing but what it parks: `worker::durable` syncs the rest, on a thread of its own. It does not publish.
 
 pub mod disk;
 pub(crate) mod format;
 mod segment;
 
 use crate::record::Record;
-use disk::Disk;
+use disk::{Disk, Ownership};
 use segment::Segment;
 use std::{
     collections::VecDeque,
@@ -36,6 +36,8 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Spool {
     disk: Arc<dyn Disk>,
+    /// Goes with the spool: an opening that fails leaves the directory to the next.
+    _ownership: Ownership,
     limits: Limits,
     /// Oldest first; all but the last are sealed.
     segments: VecDeque<Segment>,
@@ -59,8 +61,8 @@ impl Spool {
     /// # Errors
     /// [`ErrorKind::WouldBlock`] when another process owns the directory; else why it cannot be used.
     pub(crate) fn open(disk: Arc<dyn Disk>, limits: Limits) -> io::Result<Self> {
-        disk.lock()?;
         let mut spool = Self {
+            _ownership: disk.lock()?,
             disk,
             limits,
             segments: VecDeque::new(),
@@ -200,12 +202,11 @@ impl Spool {
                 let missing = segment.bytes - segment.read;
                 self.damaged += 1;
                 self.damaged_bytes += missing;
-                segment.read = segment.bytes;
-                return usize::try_from(missing).unwrap_or(usize::MAX);
+                usize::try_from(missing).unwrap_or(usize::MAX)
             }
         };
         segment.read += taken as u64;
-        self.page.drain(..taken);
+        self.page.drain(..taken.min(self.page.len()));
         if segment.is_spent() {
             self.retire();
         }
@@ -219,8 +220,10 @@ impl Spool {
             // While nothing is under way, a segment that has some length is closed early: what it holds would be sent again
             // after a crash.
             segment.sealed |= segment.unacked == 0 && segment.is_read() && segment.bytes >= self.limits.segment / 16;
+            if segment.is_spent() {
+                self.retire();
+            }
         }
-        self.retire();
     }
 
     /// Closes the last segment: with all acknowledged, nothing stays on the disk.
@@ -243,10 +246,10 @@ impl Spool {
         });
     }
 
-    /// Keeps a record that the server refuses for good, apart from what is sent.
+    /// Keeps a record that the server refuses for good, apart from what is sent, and syncs it: whoever waits for it is told.
     ///
     /// # Errors
-    /// As `append`.
+    /// As `append`, and when it is not certain that it is on the disk.
     pub(crate) fn park(&mut self, record: &Record) -> io::Result<()> {
         let mut bytes = Vec::new();
         if self.parking.is_none() {
@@ -261,10 +264,8 @@ impl Spool {
             segment::name(self.next_seq - 1, PARKED)
         });
         self.disk.append(&name, &bytes)?;
-        self.disk.sync(&name)?;
         self.apart += bytes.len() as u64;
-        self.parking = Some(name);
-        Ok(())
+        self.disk.sync(self.parking.insert(name))
     }
 }
 

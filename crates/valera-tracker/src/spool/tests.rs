@@ -1,13 +1,20 @@
 //! The spool against a model, on a disk that crashes at any byte, flips bits and runs full.
 
-use super::{Limits, Place, Spool, disk::Directory, disk::Disk, format};
+use super::{
+    Limits, Place, Spool,
+    disk::{Directory, Disk, Ownership},
+    format,
+};
 use crate::record::Record;
 use bytes::Bytes;
 use proptest::prelude::*;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     io::{self, ErrorKind},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use uuid::Uuid;
 
@@ -20,6 +27,8 @@ struct State {
     files: BTreeMap<String, Vec<u8>>,
     written: usize,
     power: Option<usize>,
+    /// No sync succeeds.
+    is_unsynced: bool,
 }
 
 impl Fragile {
@@ -67,8 +76,8 @@ impl Fragile {
 }
 
 impl Disk for Fragile {
-    fn lock(&self) -> io::Result<()> {
-        Ok(())
+    fn lock(&self) -> io::Result<Ownership> {
+        Ok(Box::new(()))
     }
 
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
@@ -85,7 +94,8 @@ impl Disk for Fragile {
     }
 
     fn sync(&self, _: &str) -> io::Result<()> {
-        self.powered(|_| ())
+        let is_unsynced = self.powered(|state| state.is_unsynced)?;
+        if is_unsynced { Err(io::Error::other("not synced")) } else { Ok(()) }
     }
 
     fn read(&self, name: &str, offset: u64, length: usize) -> io::Result<Vec<u8>> {
@@ -291,6 +301,67 @@ fn a_directory_has_one_owner() {
     assert_eq!(open().unwrap_err().kind(), ErrorKind::WouldBlock);
     drop(first);
     open().unwrap();
+}
+
+/// A directory whose first listing fails.
+#[derive(Debug)]
+struct Unlisted(Directory, AtomicBool);
+
+impl Disk for Unlisted {
+    fn lock(&self) -> io::Result<Ownership> {
+        self.0.lock()
+    }
+
+    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        if self.1.swap(false, Ordering::Relaxed) { Err(io::Error::other("not now")) } else { self.0.list() }
+    }
+
+    fn append(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.0.append(name, bytes)
+    }
+
+    fn sync(&self, name: &str) -> io::Result<()> {
+        self.0.sync(name)
+    }
+
+    fn read(&self, name: &str, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        self.0.read(name, offset, length)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)
+    }
+}
+
+#[test]
+fn an_opening_that_fails_owns_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(Unlisted(Directory::new(dir.path()), AtomicBool::new(true)));
+    assert_eq!(Spool::open(disk.clone(), SMALL).unwrap_err().to_string(), "not now");
+    Spool::open(disk, SMALL).unwrap();
+}
+
+#[test]
+fn what_is_parked_and_not_synced_counts_and_is_appended_to() {
+    let disk = Arc::new(Fragile::default());
+    let mut spool = Spool::open(disk.clone(), SMALL).unwrap();
+    disk.0.lock().unwrap().is_unsynced = true;
+    spool.park(&record(1)).unwrap_err();
+    assert_eq!(spool.bytes(), disk.written() as u64);
+    disk.0.lock().unwrap().is_unsynced = false;
+    spool.park(&record(2)).unwrap();
+    assert_eq!((spool.bytes(), disk.files().len()), (disk.written() as u64, 1));
+}
+
+#[test]
+fn a_segment_that_has_lost_its_records_is_retired() {
+    let disk = Arc::new(Fragile::default());
+    let mut spool = Spool::open(disk.clone(), SMALL).unwrap();
+    let records: Vec<_> = (0..9).map(record).collect();
+    let segment = spool.append(records.iter()).unwrap();
+    disk.0.lock().unwrap().files.get_mut(&segment).unwrap().truncate(format::HEADER);
+    spool.read(usize::MAX, &mut VecDeque::new()).unwrap();
+    assert_eq!((disk.files(), spool.bytes(), spool.damaged), (Vec::new(), 0, 1));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What the server answered to a message: stored, not now, or never.
 //!
-//! Only a PubAck that names our stream says stored. A refusal is for good when it is the message's own fault (the 4xx of
-//! JetStream's API errors); anything else may pass.
+//! Only a PubAck that names our stream says stored. A refusal is for good when it is the message's own fault: it is too large.
+//! Any other may pass, and many a 4xx of JetStream's API errors does, as limits of the account or a sealed stream; of a batch,
+//! a 4xx says that its messages may pass one by one.
 //!
 //! It does not decide what follows.
 
@@ -16,6 +17,8 @@ pub(super) enum Answer {
     Stored { duplicate: bool, batch: Option<u64> },
     /// Not now.
     Later(String),
+    /// Not so: a batch not as a batch, and a message alone not now.
+    Refused(String),
     /// Never, as it is.
     Never(String),
 }
@@ -39,6 +42,9 @@ struct Error {
     description: String,
 }
 
+/// The errors that are a message's own fault: its body, or its headers, are beyond what the stream takes.
+const TOO_LARGE: [u32; 2] = [10_054, 10_097];
+
 pub(super) fn read(message: &Message) -> Answer {
     if message.status == Some(StatusCode::NO_RESPONDERS) {
         return Answer::Later("no stream takes the subject".into());
@@ -53,7 +59,8 @@ fn of_body(body: &[u8]) -> Answer {
     };
     match body.error {
         Some(Error { code: code @ 400..=499, err_code, description }) if !matches!(code, 408 | 429) => {
-            Answer::Never(format!("{description} ({err_code})"))
+            let cause = format!("{description} ({err_code})");
+            if TOO_LARGE.contains(&err_code) { Answer::Never(cause) } else { Answer::Refused(cause) }
         }
         Some(Error { err_code, description, .. }) => Answer::Later(format!("{description} ({err_code})")),
         None if body.stream == STREAM => Answer::Stored { duplicate: body.duplicate, batch: body.count },
@@ -78,10 +85,19 @@ mod tests {
 
     #[test]
     fn a_refusal_is_for_good_when_it_is_the_messages_fault() {
-        let error = |code: u16| format!(r#"{{"error":{{"code":{code},"err_code":10054,"description":"too big"}}}}"#);
-        assert_eq!(of_body(error(400).as_bytes()), Answer::Never("too big (10054)".into()));
+        let answer = |code: u16, err_code: u32| {
+            let error = format!(r#"{{"error":{{"code":{code},"err_code":{err_code},"description":"no"}}}}"#);
+            of_body(error.as_bytes())
+        };
+        for err_code in [10_054, 10_097] {
+            assert_eq!(answer(400, err_code), Answer::Never(format!("no ({err_code})")));
+        }
         for code in [408, 429, 500, 503] {
-            assert_eq!(of_body(error(code).as_bytes()), Answer::Later("too big (10054)".into()), "{code}");
+            assert_eq!(answer(code, 10_054), Answer::Later("no (10054)".into()), "{code}");
+        }
+        // The account is at its limit, the stream is sealed, the account has no JetStream, the same id is under way.
+        for (code, err_code) in [(400, 10_002), (400, 10_109), (400, 10_120), (409, 10_158)] {
+            assert_eq!(answer(code, err_code), Answer::Refused(format!("no ({err_code})")));
         }
     }
 }

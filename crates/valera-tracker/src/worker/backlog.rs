@@ -169,6 +169,21 @@ impl Backlog {
         !self.ready.is_empty() || self.spool.as_ref().is_some_and(|spool| !spool.is_read())
     }
 
+    /// Whether there is a directory and its spool is not open.
+    pub(super) fn is_unopened(&self) -> bool {
+        self.disk.is_some() && self.spool.is_none()
+    }
+
+    /// Whether the spool was not tried yet, or is another process's for now.
+    pub(super) fn awaits_spool(&self) -> bool {
+        self.is_unopened() && matches!(self.state, SpoolState::Opening | SpoolState::Owned)
+    }
+
+    /// The directory, while it is ours.
+    pub(super) fn owned_disk(&self) -> Option<Arc<dyn Disk>> {
+        self.disk.clone().filter(|_| self.spool.is_some())
+    }
+
     pub(super) fn describe(&self, stats: &mut Stats) {
         stats.spool.clone_from(&self.state);
         if let Some(spool) = &self.spool {

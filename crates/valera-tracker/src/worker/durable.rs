@@ -6,7 +6,7 @@
 //! It does not write.
 
 use super::backlog::Placed;
-use crate::spool::disk::Disk;
+use crate::{spool::disk::Disk, tracked::Cause};
 use std::{
     collections::{BTreeSet, HashMap},
     future::pending,
@@ -23,7 +23,7 @@ const LAZILY: Duration = Duration::from_millis(200);
 
 pub(super) struct Durable {
     disk: Option<Arc<dyn Disk>>,
-    waiting: HashMap<Uuid, oneshot::Sender<()>>,
+    waiting: HashMap<Uuid, oneshot::Sender<Result<(), Cause>>>,
     /// Segments written to since the last sync began, and who of `waiting` is in them.
     dirty: BTreeSet<String>,
     owed: Vec<Uuid>,
@@ -61,15 +61,19 @@ impl Durable {
 
     /// An acknowledged record is on the server's disk.
     pub(super) fn acknowledged(&mut self, event_id: Uuid) {
-        if let Some(reply) = self.waiting.remove(&event_id) {
-            // Who gave up waiting does not hear of it.
-            reply.send(()).ok();
-        }
+        self.tell(event_id, Ok(()));
     }
 
-    /// A record that is lost: whoever waits for it learns that nobody will tell.
+    /// A record that is refused for good and kept nowhere.
     pub(super) fn lost(&mut self, event_id: Uuid) {
-        self.waiting.remove(&event_id);
+        self.tell(event_id, Err(Cause::Refused));
+    }
+
+    fn tell(&mut self, event_id: Uuid, end: Result<(), Cause>) {
+        if let Some(reply) = self.waiting.remove(&event_id) {
+            // Who gave up waiting does not hear of it.
+            reply.send(end).ok();
+        }
     }
 
     /// When the next sync should begin.

@@ -1,8 +1,8 @@
 //! The worker: takes events from the queue, spools them, publishes them, and lets go of what the stream acknowledged.
 //!
 //! One thread with a runtime of its own, so that the host may have any runtime or none, and so that nothing that is slow
-//! here (a disk, a server, a name that does not resolve) takes a thread of the host's. One loop owns all state; only syncs
-//! of the disk run beside it, on the runtime's blocking thread.
+//! here (a disk, a server, a name that does not resolve) takes a thread of the host's. One loop owns all state; syncs of what
+//! was spooled run beside it, on the runtime's blocking thread. Only a record that is parked, which is rare, is synced by it.
 //!
 //! It does not check events: what reaches it is ready to be sent.
 
@@ -63,12 +63,19 @@ pub struct Left {
     pub spooled: bool,
     /// Events that are only in memory: they end with the process.
     pub in_memory: u64,
+    /// Whether the spool is not open, because another process owns its directory or because it fails: what it holds is not
+    /// known here.
+    pub unopened: bool,
 }
 
 impl Left {
-    /// Whether everything was acknowledged.
+    /// Whether everything was acknowledged, for certain.
     #[must_use]
     pub fn is_nothing(self) -> bool {
+        self.is_nothing_known() && !self.unopened
+    }
+
+    fn is_nothing_known(self) -> bool {
         !self.spooled && self.in_memory == 0
     }
 }
@@ -125,7 +132,7 @@ impl Worker {
         Self {
             backlog: Backlog::new(config.spool.clone(), &config.limits),
             durable: Durable::new(config.spool.clone()),
-            dialogs: Dialogs::new(config.spool.clone()),
+            dialogs: Dialogs::default(),
             outbox: Outbox::new(ack_patience),
             config,
             intake,
@@ -163,11 +170,21 @@ impl Worker {
                     }
                 }
             }
-            self.place();
-            if self.conclude() {
-                return None;
+            let retry = Instant::now() + GLANCE;
+            while Instant::now() < retry {
+                self.place();
+                self.durable.start_if_due(Instant::now());
+                self.report(false);
+                if self.conclude() {
+                    return None;
+                }
+                let wake = self.wakes_at().min(retry);
+                tokio::select! {
+                    biased;
+                    () = self.turn() => {}
+                    () = sleep_until(wake) => {}
+                }
             }
-            tokio::time::sleep(GLANCE).await;
         }
     }
 
@@ -192,25 +209,43 @@ impl Worker {
 
     /// Waits for the next thing to happen, and does what it asks for.
     async fn wait(&mut self, link: &mut Link) {
-        let now = Instant::now();
-        let can_take = self.fresh.is_empty() && !self.host_is_gone;
-        let lingers = can_take && self.take_from > now && self.stop.is_none();
-        let mut wake = now + GLANCE;
-        let wishes = [self.outbox.wakes_at(), self.durable.due(), lingers.then_some(self.take_from)];
-        wake = wishes.into_iter().flatten().fold(wake, Instant::min);
-        wake = self.flushes.iter().map(|(until, _)| *until).fold(wake, Instant::min);
+        let wake = self.outbox.wakes_at().into_iter().fold(self.wakes_at(), Instant::min);
         // In this order: what is rare or has its pace goes before answers, which may come without end.
         tokio::select! {
             biased;
-            Some(command) = self.commands.recv() => self.obey(command),
             () = link.connections.changed() => self.outbox.reconnected(),
+            () = self.turn() => {}
+            answer = link.answers.next() => self.answers(answer, link),
+            () = sleep_until(wake) => {}
+        }
+    }
+
+    /// When the loop is to look around though nothing has happened.
+    fn wakes_at(&self) -> Instant {
+        let wishes = [self.durable.due(), self.lingers().then_some(self.take_from)];
+        let until = self.flushes.iter().map(|(until, _)| *until);
+        wishes.into_iter().flatten().chain(until).fold(Instant::now() + GLANCE, Instant::min)
+    }
+
+    fn can_take(&self) -> bool {
+        self.fresh.is_empty() && !self.host_is_gone
+    }
+
+    fn lingers(&self) -> bool {
+        self.can_take() && self.take_from > Instant::now() && self.stop.is_none()
+    }
+
+    /// Does the next thing that needs no server: a command, the end of a sync, events to take. May be cancelled.
+    async fn turn(&mut self) {
+        let takes = self.can_take() && !self.lingers();
+        tokio::select! {
+            biased;
+            Some(command) = self.commands.recv() => self.obey(command),
             () = self.durable.synced() => {}
-            count = self.intake.take(&mut self.fresh, TAKING), if can_take && !lingers => {
+            count = self.intake.take(&mut self.fresh, TAKING), if takes => {
                 self.host_is_gone = count == 0;
                 self.take_from = Instant::now() + LINGER;
             }
-            answer = link.answers.next() => self.answers(answer, link),
-            () = sleep_until(wake) => {}
         }
     }
 
@@ -246,10 +281,12 @@ impl Worker {
             return;
         }
         let before = self.fresh.len();
-        self.fresh.retain(|item| item.dialog.is_none_or(|(chat_id, day)| !self.dialogs.knows(chat_id, day)));
+        let disk = self.backlog.owned_disk();
+        let disk = disk.as_deref();
+        self.fresh.retain(|item| item.dialog.is_none_or(|(chat_id, day)| !self.dialogs.knows(chat_id, day, disk)));
         self.stats.known_dialogs += (before - self.fresh.len()) as u64;
         let Some(placed) = self.backlog.place(&mut self.fresh) else { return };
-        self.dialogs.remember(placed.items.iter().filter_map(|item| item.dialog));
+        self.dialogs.remember(placed.items.iter().filter_map(|item| item.dialog), disk);
         self.durable.placed(placed);
     }
 
@@ -265,7 +302,10 @@ impl Worker {
         let now = Instant::now();
         let left = self.left();
         let all_taken = self.intake.len() == 0 && self.fresh.is_empty();
-        let is_over = |until: &Instant| *until <= now || (all_taken && left.is_nothing());
+        // A directory that another process owns may be about to be ours: its last owner's worker is still leaving. One that
+        // fails is not waited for.
+        let is_settled = all_taken && left.is_nothing_known() && !self.backlog.awaits_spool();
+        let is_over = |until: &Instant| *until <= now || is_settled;
         for (_, reply) in self.flushes.extract_if(.., |(until, _)| is_over(until)) {
             reply(left);
         }
@@ -282,7 +322,11 @@ impl Worker {
 
     fn left(&self) -> Left {
         let in_memory = self.fresh.len() + self.intake.len() + self.backlog.in_memory() + self.outbox.in_memory();
-        Left { spooled: self.backlog.has_spooled() || self.outbox.has_spooled(), in_memory: in_memory as u64 }
+        Left {
+            spooled: self.backlog.has_spooled() || self.outbox.has_spooled(),
+            in_memory: in_memory as u64,
+            unopened: self.backlog.is_unopened(),
+        }
     }
 
     fn report(&mut self, connected: bool) {
@@ -301,5 +345,48 @@ impl From<io::Error> for crate::stats::SpoolState {
             io::ErrorKind::QuotaExceeded => Self::Full,
             _ => Self::Failing(cause.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{queue::queue, record::Record};
+    use tokio::{sync::oneshot, time::timeout};
+    use valera_events::PseudonymKeys;
+
+    const A_MINUTE: Duration = Duration::from_secs(60);
+
+    /// No client can be made under such a prefix; `Tracker::start` refuses it, and there may be other causes.
+    fn without_a_client(dir: &std::path::Path) -> Config {
+        let keys = PseudonymKeys::parse(&format!("k1:{}", "5c".repeat(32))).unwrap();
+        Config { inbox_prefix: Some("bot.".into()), ..Config::new("nats://127.0.0.1:1", keys) }.spool_in(dir)
+    }
+
+    #[tokio::test]
+    async fn without_a_client_events_are_spooled_and_whoever_waits_is_answered() {
+        let dir = tempfile::tempdir().unwrap();
+        let ((queue, intake), (commands, received)) = (queue(10, 10_000), mpsc::unbounded_channel());
+        let config = without_a_client(dir.path());
+        let worker = std::thread::spawn(move || run(config, intake, received, Arc::default(), &Switches::default()));
+
+        let (durable, told) = oneshot::channel();
+        let record = Record { event_id: uuid::Uuid::from_u128(1), subject: "analytics.a".into(), body: "{}".into() };
+        queue.push(crate::record::Item { record, dialog: None, durable: Some(durable) }).unwrap();
+        assert_eq!(timeout(A_MINUTE, told).await.unwrap().unwrap(), Ok(()));
+
+        let (left, mut answers) = mpsc::unbounded_channel();
+        let reply = || -> Reply {
+            let left = left.clone();
+            Box::new(move |answer| left.send(answer).unwrap())
+        };
+        let until = Instant::now() + Duration::from_millis(100);
+        commands.send(Command::Flush { until, reply: reply() }).unwrap();
+        commands.send(Command::Stop { until, spooled: false, reply: reply() }).unwrap();
+        let expected = Left { spooled: true, in_memory: 0, unopened: false };
+        for _ in 0..2 {
+            assert_eq!(timeout(A_MINUTE, answers.recv()).await.unwrap(), Some(expected));
+        }
+        worker.join().unwrap();
     }
 }

@@ -188,7 +188,7 @@ impl Outbox {
                 held.into_iter().map(|held| (held, false)).collect()
             }
             // Also from a server that knows no batches: it took each message for itself.
-            (Answer::Stored { .. } | Answer::Never(_), Flight::Batch(held)) => {
+            (Answer::Stored { .. } | Answer::Never(_) | Answer::Refused(_), Flight::Batch(held)) => {
                 self.one_by_one(held);
                 Vec::new()
             }
@@ -197,7 +197,7 @@ impl Outbox {
                 self.set_aside(vec![held], &cause, backlog, stats);
                 Vec::new()
             }
-            (Answer::Later(cause), flight) => {
+            (Answer::Later(cause) | Answer::Refused(cause), flight) => {
                 stats.unacknowledged += 1;
                 self.hold_back(&cause);
                 self.one_by_one(flight.into_held());
