@@ -1,11 +1,13 @@
 //! How far a consumer is, as JetStream says it.
 //!
 //! One request for the consumer and, where something is unsettled, one for the oldest such message: the age of that says
-//! more than any count. It reads and judges nothing.
+//! more than any count. Messages that were deleted since keep nobody behind and are passed over. It reads and judges
+//! nothing.
 
-use crate::{service::STREAM, topology};
-use async_nats::jetstream::{Context, stream::Stream};
+use crate::{consume::stored, service::STREAM, topology};
+use async_nats::jetstream::Context;
 use chrono::{DateTime, Utc};
+use serde_json::json;
 
 /// A consumer's progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub struct Progress {
     pub ack_pending: u64,
     /// Messages delivered more than once and not yet acknowledged.
     pub redelivered: u64,
-    /// Age of the oldest message that is not settled, in seconds; `None` when all are, or when it is not known.
+    /// Age of the oldest message that is not settled, in seconds; `None` when all are.
     pub oldest_seconds: Option<u64>,
 }
 
@@ -27,18 +29,19 @@ impl Progress {
     ///
     /// # Errors
     /// When NATS does not answer, or the consumer is not what `topology apply` makes it.
-    pub async fn of(context: &Context, stream: &Stream, consumer: &str) -> anyhow::Result<Self> {
+    pub async fn of(context: &Context, consumer: &str) -> anyhow::Result<Self> {
         let bound = topology::bind(context, STREAM, consumer).await?;
         let info = bound.cached_info();
         let next = info.ack_floor.stream_sequence + 1;
         let unsettled = info.num_pending > 0 || info.num_ack_pending > 0;
-        let oldest = if unsettled { stream.get_raw_message(next).await.ok() } else { None };
+        let request = json!({"seq": next, "next_by_subj": ">"});
+        let oldest = if unsettled { stored::get(context, STREAM, request).await? } else { None };
         Ok(Self {
             consumer: consumer.to_owned(),
             pending: info.num_pending,
             ack_pending: info.num_ack_pending as u64,
             redelivered: info.num_redelivered as u64,
-            oldest_seconds: oldest.map(|message| age_seconds(message.time)),
+            oldest_seconds: oldest.map(|message| age_seconds(message.received_at)),
         })
     }
 }

@@ -43,12 +43,12 @@ impl Status {
 
 /// What JetStream says of each of our consumers.
 pub(super) async fn consumers(context: &jetstream::Context) -> anyhow::Result<Vec<ConsumerStatus>> {
-    let stream = context.get_stream(STREAM).await.with_context(|| {
+    context.get_stream(STREAM).await.with_context(|| {
         format!("asking for the stream {STREAM}; has `valera-analytics topology apply` been run on this server?")
     })?;
     let mut all = Vec::new();
     for name in Service::ALL.map(Service::name).into_iter().chain([alerts::NAME]) {
-        let progress = Progress::of(context, &stream, name).await?;
+        let progress = Progress::of(context, name).await?;
         all.push(ConsumerStatus {
             name: progress.consumer,
             pending: progress.pending,

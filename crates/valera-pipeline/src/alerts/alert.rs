@@ -51,9 +51,10 @@ pub struct Alert {
     /// What the rule groups by, such as `error_class`; empty when it does not.
     pub group: BTreeMap<String, String>,
     pub opened_at: DateTime<Utc>,
-    /// When this step happened, by the events' time.
+    /// When this step happened: the time of receipt of the event that led to it, the full minute at which it was judged,
+    /// or when the consumer was asked.
     pub at: DateTime<Utc>,
-    /// Events that the incident is made of so far.
+    /// Events that the incident is made of so far; of a `lag`, the most that were unsettled when it was asked.
     pub count: u64,
     /// What the kind measured: numbers and identifiers, by name.
     pub facts: serde_json::Map<String, serde_json::Value>,

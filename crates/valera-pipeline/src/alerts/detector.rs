@@ -54,10 +54,7 @@ impl Detector {
     pub(crate) fn learn(&mut self, alert: &Alert) {
         let Some(position) = self.rules.position(&alert.rule) else { return };
         let rule = &self.rules.0[position];
-        let is_momentary = alert.kind == "event" && rule.cooldown.is_zero();
-        if !is_momentary {
-            self.tracks[position].entry(alert.group.clone()).or_insert_with(|| Track::new(rule)).learn(alert);
-        }
+        self.tracks[position].entry(alert.group.clone()).or_insert_with(|| Track::new(rule)).learn(alert);
     }
 
     /// Takes in what was judged before a restart; in the order of the stream.
@@ -95,7 +92,7 @@ impl Detector {
         for (rule, tracks) in self.rules.0.iter().zip(&mut self.tracks) {
             let Some(notice) = rule.kind.reading(progress) else { continue };
             let track = tracks.entry(notice.group.clone()).or_insert_with(|| Track::new(rule));
-            steps.extend(track.add(Whose { rule, group: &notice.group, manners }, at, &at.to_rfc3339(), &notice));
+            steps.extend(track.read(Whose { rule, group: &notice.group, manners }, at, &notice));
         }
     }
 

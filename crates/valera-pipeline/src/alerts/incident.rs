@@ -102,6 +102,12 @@ impl Track {
         self.judge(whose, at, cause, judgement)
     }
 
+    /// Takes a reading in. It says how many there are now, so it is not one more.
+    pub(crate) fn read(&mut self, whose: Whose<'_>, at: DateTime<Utc>, notice: &Notice) -> Option<Alert> {
+        let judgement = self.window.add(at, notice);
+        self.judge(whose, at, &at.to_rfc3339(), judgement)
+    }
+
     /// At a full minute.
     pub(crate) fn tick(&mut self, whose: Whose<'_>, at: DateTime<Utc>) -> Option<Alert> {
         let judgement = self.window.tick(at);

@@ -1,7 +1,7 @@
 //! Detection as a pure machine: which steps a run of messages leads to, and that neither echoes nor restarts change them.
 
 use super::{Alert, Mutes, Phase, Rules, Withheld, detector::Detector, observation::Observation};
-use crate::handler::Delivery;
+use crate::{handler::Delivery, progress::Progress};
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use proptest::prelude::*;
@@ -288,6 +288,27 @@ fn a_type_that_used_to_be_accepted_and_is_rejected_in_a_row_raises_one_incident(
         (&steps[0].group["event"], &steps[0].facts["reason"]),
         (&"ai_response_time".to_owned(), &json!("wrong_type"))
     );
+}
+
+#[test]
+fn a_lag_counts_what_is_unsettled_and_not_how_often_it_was_asked() {
+    let rules = rules("[rule.behind]\nkind = \"lag\"\nolder_than = \"2m\"");
+    let mut detector = Detector::new(rules, Tz::UTC);
+    let mut steps = Vec::new();
+    // Every five seconds: calm, one stuck message for two minutes, more of them, calm.
+    let readings = [(0, 0); 10].into_iter().chain([(1, 121); 24]).chain([(3, 150), (2, 160)]).chain([(0, 0); 3]);
+    for (n, (unsettled, oldest)) in readings.enumerate() {
+        let progress = Progress {
+            consumer: "persister".to_owned(),
+            pending: unsettled,
+            ack_pending: 0,
+            redelivered: 0,
+            oldest_seconds: (unsettled > 0).then_some(oldest),
+        };
+        detector.read(start() + TimeDelta::seconds(5 * n as i64), &progress, &mut steps);
+    }
+    let behind = |phase, count| ("behind", phase, count, None);
+    assert_eq!(told(&steps), [behind(Phase::Firing, 1), behind(Phase::Updated, 3), behind(Phase::Resolved, 3)]);
 }
 
 /// A run of live messages of some kinds, seconds to minutes apart.

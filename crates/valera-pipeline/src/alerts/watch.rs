@@ -113,7 +113,7 @@ impl Watch {
             self.state.detector.pass(now - STORING, &mut self.outbox);
         }
         for consumer in self.rules.clone().consumers() {
-            let progress = Progress::of(&self.context, &events, consumer).await?;
+            let progress = Progress::of(&self.context, consumer).await?;
             self.state.detector.read(now, &progress, &mut self.outbox);
         }
         self.publish().await

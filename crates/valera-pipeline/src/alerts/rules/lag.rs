@@ -5,11 +5,11 @@
 //! it: the past state of a consumer is written nowhere.
 
 use super::{Facts, Group, Judgement, Kind, Message, Notice, Window, fields::Fields};
-use crate::progress::Progress;
+use crate::{alerts, persister, progress::Progress, rollups};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// Consumers of the events' stream.
-const CONSUMERS: [&str; 3] = ["alerts", "persister", "rollups"];
+const CONSUMERS: [&str; 3] = [alerts::NAME, persister::NAME, rollups::NAME];
 
 #[derive(Debug)]
 struct Lag {
@@ -20,7 +20,7 @@ struct Lag {
 pub(super) fn read(fields: &mut Fields<'_>) -> Box<dyn Kind> {
     let mut consumers = fields.names("consumers", "persister, rollups or alerts", |name| CONSUMERS.contains(&name));
     if consumers.is_empty() {
-        consumers = vec!["persister".to_owned(), "rollups".to_owned()];
+        consumers = [persister::NAME, rollups::NAME].map(str::to_owned).into();
     }
     Box::new(Lag { consumers, older_than: fields.duration("older_than", None) })
 }
