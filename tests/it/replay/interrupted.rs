@@ -3,7 +3,7 @@
 use super::{all_into, empty_the_rollups};
 use crate::support::{Ledger, Load, System, eventually};
 use std::time::Duration;
-use valera_pipeline::{replay::Replay, service::Service};
+use valera_pipeline::{replay::Replay, service::Service, store::replays};
 
 async fn position(system: &System) -> i64 {
     system.count("SELECT coalesce(max(position), 0) FROM replays").await
@@ -53,6 +53,24 @@ async fn killed(kills: u32, events: usize, rate: u32) {
         sqlx::raw_sql("DELETE FROM replays").execute(&mut system.postgres().await).await.unwrap();
     }
     ledger.assert_exact(&system).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_is_resumed_is_at_work_before_its_first_commit_and_an_ended_one_is_not_taken_up() {
+    let system = System::start().await;
+    Load::start(&system, 4_000, 100).await.stop().await;
+    let begun = Replay::begin(system.environment(), &all_into(Service::Persister)).await.unwrap();
+    let name = begun.row().name.clone();
+    let mut connection = system.postgres().await;
+    drop(begun);
+    eventually("its session has ended", async || !replays::all(&mut connection).await.unwrap()[0].at_work).await;
+    let resumed = Replay::resume(system.environment(), &name).await.unwrap();
+    assert!(replays::all(&mut connection).await.unwrap()[0].at_work);
+    drop(resumed);
+
+    replays::set_status(&mut connection, &name, "cancelled").await.unwrap();
+    assert!(!replays::take(&mut connection, &name).await.unwrap());
+    assert_eq!(replays::all(&mut connection).await.unwrap()[0].status, "cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]

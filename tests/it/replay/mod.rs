@@ -232,9 +232,11 @@ async fn a_replay_waits_for_live_traffic_that_is_behind_and_then_goes_on() {
 
     // Nobody is at work, so nobody is waited for.
     let mut waited = false;
+    let mut watch = |progress: &valera_pipeline::replay::Progress| waited |= progress.behind.is_some();
     let first = Request { to: Some(Bound::Sequence(100)), ..all_into(Service::Persister) };
     let begun = Replay::begin(system.environment(), &first).await.unwrap();
-    begun.run(None, |_| {}, &CancellationToken::new()).await.unwrap();
+    begun.run(None, &mut watch, &CancellationToken::new()).await.unwrap();
+    assert!(!waited, "a consumer that stands still was waited for");
 
     let live = system.run_with(Service::Persister, Arc::new(Slow));
     let begun = Replay::begin(system.environment(), &all_into(Service::Persister)).await.unwrap();

@@ -18,13 +18,14 @@ pub(crate) struct Courtesy {
     link: Link,
     consumer: &'static str,
     context: Option<jetstream::Context>,
-    acknowledged: u64,
-    moved: Instant,
+    /// What it had acknowledged at the last look; the first look has nothing to be held against.
+    acknowledged: Option<u64>,
+    moved: Option<Instant>,
 }
 
 impl Courtesy {
     pub(crate) fn towards(link: Link, consumer: &'static str) -> Self {
-        Self { link, consumer, context: None, acknowledged: 0, moved: Instant::now() }
+        Self { link, consumer, context: None, acknowledged: None, moved: None }
     }
 
     /// How many messages the live consumer is behind, when it should be waited for. A server that does not answer is
@@ -48,11 +49,11 @@ impl Courtesy {
         let bound = topology::bind(&context, STREAM, self.consumer).await?;
         self.context = Some(context);
         let info = bound.cached_info();
-        if info.ack_floor.consumer_sequence != self.acknowledged {
-            self.acknowledged = info.ack_floor.consumer_sequence;
-            self.moved = Instant::now();
+        let before = self.acknowledged.replace(info.ack_floor.consumer_sequence);
+        if before.is_some() && before != self.acknowledged {
+            self.moved = Some(Instant::now());
         }
-        let moves = self.moved.elapsed() < STANDS_STILL;
+        let moves = self.moved.is_some_and(|moved| moved.elapsed() < STANDS_STILL);
         Ok((info.num_pending > BEHIND && moves).then_some(info.num_pending))
     }
 }

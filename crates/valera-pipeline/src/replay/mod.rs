@@ -118,7 +118,8 @@ impl Replay {
     async fn open(environment: &Environment, mut ledger: Writer, row: ReplayRow) -> anyhow::Result<Self> {
         let service = Service::ALL.into_iter().find(|service| service.name() == row.consumer);
         let service = service.with_context(|| format!("the replay {} is for {}", row.name, row.consumer))?;
-        replays::set_status(ledger.connection().await?, &row.name, "running").await?;
+        let taken = replays::take(ledger.connection().await?, &row.name).await?;
+        ensure!(taken, "the replay {} has just been ended", row.name);
         Ok(Self { environment: environment.clone(), service, row, ledger })
     }
 

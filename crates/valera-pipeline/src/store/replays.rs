@@ -182,6 +182,24 @@ pub async fn advance(
     .with_context(|| format!("writing how far the replay {name} is"))
 }
 
+/// Writes down that this session is at an open replay; `false` when there is no open one of that name.
+///
+/// # Errors
+/// When Postgres does not answer.
+pub async fn take(connection: &mut PgConnection, name: &str) -> anyhow::Result<bool> {
+    let taken = sqlx::query(
+        "UPDATE replays
+         SET status = 'running', backend_pid = pg_backend_pid(), updated_at = now()
+         WHERE name = $1
+            AND status IN ('running', 'paused')",
+    )
+    .bind(name)
+    .execute(connection)
+    .await
+    .with_context(|| format!("taking the replay {name} up"))?;
+    Ok(taken.rows_affected() > 0)
+}
+
 /// Gives an open replay another status; `false` when there is no open one of that name.
 ///
 /// # Errors
