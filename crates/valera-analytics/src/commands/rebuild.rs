@@ -19,7 +19,7 @@ pub struct Rebuild {
     /// Put back what the last rebuild replaced, caught up with what came since
     #[arg(long)]
     swap_back: bool,
-    /// Seconds to wait, once the persister has nothing to do, for events that the rollups have and raw has not
+    /// Seconds to wait for events that the rollups have and raw has not, once the persister has nothing older to do
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     wait: u64,
     /// Print the differences as JSON

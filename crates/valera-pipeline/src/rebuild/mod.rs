@@ -21,7 +21,7 @@ use crate::{
 use anyhow::{Context, ensure};
 use serde::Serialize;
 use shadow::Shadow;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -60,7 +60,8 @@ pub struct Swapped {
 
 impl Rebuild {
     /// Builds the shadows, in the zone of the environment when it names one, and compares them. `patience` is how long
-    /// events that only the rollups have are waited for once the persister has nothing left to do.
+    /// events that only the rollups have are waited for, at least a second; and as long as the persister has messages to
+    /// do that are older than that.
     ///
     /// # Errors
     /// When another rebuild is at work, such events never come, a server does not answer, or it was told to stop. What
@@ -122,7 +123,7 @@ impl Rebuild {
     /// # Errors
     /// As [`Rebuild::build`].
     pub async fn swap(mut self, mut watch: impl FnMut(Stage)) -> anyhow::Result<Swapped> {
-        let swapped = self.shadow.exchange(&mut watch).await;
+        let swapped = self.shadow.exchange(self.time_zone, &mut watch).await;
         if swapped.is_err() {
             // As in build.
             drop(self.shadow.remove().await);
@@ -155,15 +156,25 @@ pub async fn swap_back(
     let time_zone = store::zone_of(shadow.desk().await?, PREVIOUS).await?;
     let time_zone =
         time_zone.context("there are no replaced rollups to swap back: no rebuild has been swapped in")?;
+    let swapped = put_back(&mut shadow, tables, time_zone, &mut watch).await;
+    if swapped.is_err() {
+        // As in build.
+        drop(shadow.stop_noting().await);
+    }
+    swapped
+}
+
+async fn put_back(
+    shadow: &mut Shadow,
+    tables: BTreeSet<String>,
+    time_zone: String,
+    watch: &mut impl FnMut(Stage),
+) -> anyhow::Result<Swapped> {
     store::note_arrivals(shadow.desk().await?, PREVIOUS).await?;
     let calendar = Calendar::load_from(shadow.desk().await?, PREVIOUS, &time_zone).await?;
     shadow.folds_into(tables, calendar);
     store::note_lacking(shadow.desk().await?, PREVIOUS).await?;
-    let swapped = shadow.exchange(&mut watch).await;
-    if swapped.is_err() {
-        drop(store::stop_noting(shadow.desk().await?, PREVIOUS).await);
-    }
-    swapped
+    shadow.exchange(time_zone, watch).await
 }
 
 async fn compare(shadow: &mut Shadow, watch: &mut impl FnMut(Stage)) -> anyhow::Result<Vec<RollupDifference>> {

@@ -7,17 +7,18 @@
 use super::{NEXT, Swapped};
 use crate::{
     consume::Link,
+    persister,
+    progress::Progress,
     replay::Courtesy,
     rollups::{self, Folds, Grouped},
-    service::{Environment, STREAM, Service},
+    service::Environment,
     store::{
-        Calendar, Failure, Partitions, Settings, Writer,
+        Calendar, Failure, Partitions, Writer, comparison,
         exchange::exchange,
         inbox,
         raw::{self, RawRow},
         shadow as store,
     },
-    topology,
 };
 use anyhow::{Context, bail, ensure};
 use async_nats::jetstream;
@@ -38,6 +39,9 @@ const FEW: i64 = 1_000;
 
 /// How long ids that raw has yet to get are waited for under the lock.
 const UNDER_LOCK: Duration = Duration::from_millis(500);
+
+/// The least patience: ages of messages are told in whole seconds.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a rebuild is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +70,6 @@ pub(super) struct Shadow {
     partitions: Partitions,
     courtesy: Courtesy,
     patience: Duration,
-    /// Since when the persister has had nothing to do while events were lacking.
-    idle_since: Option<Instant>,
     refused: Vec<Uuid>,
     target: Option<Target>,
     shutdown: CancellationToken,
@@ -98,8 +100,7 @@ impl Shadow {
             reader: writer("valera rebuild, reading", store::SESSION)?,
             folder: writer("valera rebuild, folding", rollups::SESSION)?,
             partitions: Partitions::of(inbox),
-            patience,
-            idle_since: None,
+            patience: patience.max(LEAST_PATIENCE),
             refused: Vec::new(),
             target: None,
             shutdown,
@@ -125,7 +126,7 @@ impl Shadow {
 
     /// Folds every raw event in the order of ids; reads a batch while the one before is folded.
     pub(super) async fn fold_raw(&mut self, watch: &mut impl FnMut(Stage)) -> anyhow::Result<()> {
-        let of = raw::count(self.reader.connection().await?).await?;
+        let of = comparison::raw_events(self.reader.connection().await?).await?.unsigned_abs();
         let mut done = 0;
         let mut ready = raw::after(self.reader.connection().await?, Uuid::nil(), BATCH).await?;
         while let Some(last) = ready.last().map(|row| row.event_id) {
@@ -160,7 +161,8 @@ impl Shadow {
     }
 
     /// Keeps up until little is left, then takes the folds' lock with nothing left at all; [`Shadow::release`] ends it.
-    pub(super) async fn hold(&mut self, watch: &mut impl FnMut(Stage)) -> anyhow::Result<()> {
+    /// Returns since when it has had the lock.
+    pub(super) async fn hold(&mut self, watch: &mut impl FnMut(Stage)) -> anyhow::Result<Instant> {
         loop {
             self.catch_up(watch).await?;
             sqlx::raw_sql("BEGIN").execute(self.desk().await?).await?;
@@ -168,8 +170,9 @@ impl Shadow {
                 Err(Failure::LockTimeout) => {}
                 locked => {
                     locked?;
-                    if self.is_level().await? {
-                        return Ok(());
+                    let since = Instant::now();
+                    if self.is_level(since).await? {
+                        return Ok(since);
                     }
                 }
             }
@@ -189,25 +192,27 @@ impl Shadow {
             let left = store::lacking(self.reader.connection().await?, self.schema).await?;
             watch(Stage::CatchingUp { left: left.unsigned_abs() });
             let folded = self.round().await?;
+            if left > 0 {
+                // Whatever else arrives: what never comes would be waited for as long as there is live traffic.
+                self.give_up_overdue().await?;
+            }
             if folded == 0 && left > 0 {
                 watch(Stage::AwaitingRaw { left: left.unsigned_abs() });
-                self.await_raw().await?;
+                self.rest(Duration::from_millis(250)).await?;
             } else if left <= FEW {
-                self.idle_since = None;
                 return Ok(());
             }
             self.give_way(watch).await?;
         }
     }
 
-    /// Under the lock: folds the last few, and waits a moment for those that raw is about to get.
-    async fn is_level(&mut self) -> anyhow::Result<bool> {
-        let deadline = Instant::now() + UNDER_LOCK;
+    /// Under the lock, had since then: folds the last few, and waits a moment for those that raw is about to get.
+    async fn is_level(&mut self, since: Instant) -> anyhow::Result<bool> {
         while store::lacking(self.reader.connection().await?, self.schema).await? > 0 {
+            if since.elapsed() > UNDER_LOCK {
+                return Ok(false);
+            }
             if self.round().await? == 0 {
-                if Instant::now() > deadline {
-                    return Ok(false);
-                }
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         }
@@ -223,18 +228,15 @@ impl Shadow {
         Ok(count)
     }
 
-    /// Waits for the persister. When it has had nothing to do for the whole patience, what is lacking will not come:
-    /// what Postgres refused is left out, anything else ends the rebuild.
-    async fn await_raw(&mut self) -> anyhow::Result<()> {
-        self.rest(Duration::from_millis(250)).await?;
-        if !self.persister_is_idle().await {
-            self.idle_since = None;
+    /// What raw still lacks a whole patience after the rollups counted it, and has not got although the persister is
+    /// through with everything that old, will not come: what Postgres refused is left out, anything else ends the rebuild.
+    async fn give_up_overdue(&mut self) -> anyhow::Result<()> {
+        // Asked for before the persister is: what it is through with then is in raw, or refused.
+        let overdue = store::overdue(self.reader.connection().await?, self.schema, self.patience).await?;
+        if overdue.is_empty() || !self.persister_keeps_up().await {
             return Ok(());
         }
-        if self.idle_since.get_or_insert_with(Instant::now).elapsed() < self.patience {
-            return Ok(());
-        }
-        let (refused, left) = store::excuse_refused(self.reader.connection().await?, self.schema).await?;
+        let (refused, left) = store::excuse_refused(self.reader.connection().await?, self.schema, &overdue).await?;
         self.refused.extend(refused);
         ensure!(
             left.is_empty(),
@@ -245,14 +247,14 @@ impl Shadow {
         Ok(())
     }
 
-    async fn persister_is_idle(&self) -> bool {
+    /// Whether the persister is through with every message that was received longer than the patience ago.
+    async fn persister_keeps_up(&self) -> bool {
         let look = async {
             let context = jetstream::new(self.nats.connect().await?);
-            let persister = topology::bind(&context, STREAM, Service::Persister.name()).await?;
-            let info = persister.cached_info();
-            anyhow::Ok(info.num_pending == 0 && info.num_ack_pending == 0)
+            Progress::of(&context, persister::NAME).await
         };
-        look.await.unwrap_or(false)
+        let is_young = |seconds: u64| Duration::from_secs(seconds + 1) <= self.patience;
+        look.await.is_ok_and(|progress| progress.oldest_seconds.is_none_or(is_young))
     }
 
     /// Opens one view of everything, as it is now, on the reader's connection.
@@ -267,14 +269,17 @@ impl Shadow {
         Ok(())
     }
 
-    /// Exchanges it for the live tables, as soon as nobody is in the way.
-    pub(super) async fn exchange(&mut self, watch: &mut impl FnMut(Stage)) -> anyhow::Result<Swapped> {
+    /// Exchanges it, whose days are cut in `time_zone`, for the live tables, as soon as nobody is in the way.
+    pub(super) async fn exchange(
+        &mut self,
+        time_zone: String,
+        watch: &mut impl FnMut(Stage),
+    ) -> anyhow::Result<Swapped> {
         let tables = self.target.as_ref().context("a shadow that folds nowhere")?.tables.clone();
         let schema = self.schema;
         store::analyze(self.desk().await?, schema, &tables).await?;
         loop {
-            self.hold(watch).await?;
-            let holds = Instant::now();
+            let since = self.hold(watch).await?;
             let exchanged = match store::forbid_recounts(self.desk().await?).await? {
                 true => exchange(self.desk().await?, &tables, schema).await,
                 false => Err(Failure::LockTimeout),
@@ -282,14 +287,15 @@ impl Shadow {
             match exchanged {
                 Ok(()) => {
                     sqlx::raw_sql("COMMIT").execute(self.desk().await?).await.context("committing the exchange")?;
-                    let held = holds.elapsed();
-                    let settings = Settings::load(self.desk().await?).await?;
-                    let refused = std::mem::take(&mut self.refused);
-                    return Ok(Swapped { held, time_zone: settings.time_zone, refused });
+                    // From here on nothing may fail: it is done.
+                    return Ok(Swapped {
+                        held: since.elapsed(),
+                        time_zone,
+                        refused: std::mem::take(&mut self.refused),
+                    });
                 }
                 Err(Failure::LockTimeout) => {
                     self.release().await?;
-                    store::allow_recounts(self.desk().await?).await?;
                     watch(Stage::AwaitingReaders);
                     self.rest(Duration::from_millis(500)).await?;
                 }
@@ -303,11 +309,22 @@ impl Shadow {
 
     /// Removes what was built.
     pub(super) async fn remove(&mut self) -> anyhow::Result<()> {
-        // Whatever stands open there would be in the way.
+        self.forget();
+        store::drop_next(self.desk().await?).await
+    }
+
+    /// Leaves what was built as it is by now.
+    pub(super) async fn stop_noting(&mut self) -> anyhow::Result<()> {
+        self.forget();
+        let schema = self.schema;
+        store::stop_noting(self.desk().await?, schema).await
+    }
+
+    /// Whatever stands open would be in the way.
+    fn forget(&mut self) {
         self.reader.forget();
         self.folder.forget();
         self.desk.forget();
-        store::drop_next(self.desk().await?).await
     }
 }
 

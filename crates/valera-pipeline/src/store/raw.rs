@@ -113,15 +113,6 @@ macro_rules! read {
     };
 }
 
-/// How many rows there are.
-///
-/// # Errors
-/// When Postgres does not answer.
-pub async fn count(connection: &mut PgConnection) -> anyhow::Result<u64> {
-    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM analytics_events").fetch_one(connection).await?;
-    Ok(count.unsigned_abs())
-}
-
 /// The next rows above an id, in the order of ids, at most `limit`.
 ///
 /// # Errors

@@ -4,7 +4,7 @@
 //! live inbox notes what is folded meanwhile: what a shadow lacks is then known without comparing all of both. It does
 //! not fold, and does not touch what people read.
 
-use super::Failure;
+use super::{Failure, comparison};
 use crate::rollups::{ALL, Rollup, moved};
 use anyhow::{Context, ensure};
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -126,13 +126,19 @@ pub async fn drop_next(connection: &mut PgConnection) -> anyhow::Result<()> {
     run_briefly(connection, &script).await.with_context(|| format!("removing the schema {NEXT}"))
 }
 
-/// From now on notes in `schema` what the live inbox takes in, and notes what only the live inbox has by now.
+/// From now on notes in `schema` what the live inbox takes in, and when; [`note_lacking`] notes what it took in before.
 ///
 /// # Errors
 /// When Postgres refuses.
 pub async fn note_arrivals(connection: &mut PgConnection, schema: &str) -> anyhow::Result<()> {
     let script = [
-        format!("DROP TABLE IF EXISTS {schema}.arrived; CREATE TABLE {schema}.arrived (event_id uuid NOT NULL)"),
+        format!("DROP TABLE IF EXISTS {schema}.arrived"),
+        format!(
+            "CREATE TABLE {schema}.arrived (
+                event_id uuid NOT NULL,
+                noted_at timestamptz NOT NULL DEFAULT clock_timestamp()
+             )"
+        ),
         // The services may run under another role, which need not know this schema.
         format!(
             "CREATE OR REPLACE FUNCTION {schema}.note_arrivals()
@@ -142,7 +148,7 @@ pub async fn note_arrivals(connection: &mut PgConnection, schema: &str) -> anyho
              SET search_path = pg_catalog, pg_temp
              AS $$
              BEGIN
-                INSERT INTO {schema}.arrived SELECT event_id FROM fresh;
+                INSERT INTO {schema}.arrived (event_id) SELECT event_id FROM fresh;
                 RETURN NULL;
              END
              $$"
@@ -163,51 +169,66 @@ pub async fn note_arrivals(connection: &mut PgConnection, schema: &str) -> anyho
 /// When Postgres refuses.
 pub async fn note_lacking(connection: &mut PgConnection, schema: &str) -> anyhow::Result<()> {
     let statement = format!(
-        "INSERT INTO {schema}.arrived
+        "INSERT INTO {schema}.arrived (event_id)
          SELECT event_id
          FROM rollups.inbox AS kept
          WHERE event_id >= valera_first_id((SELECT horizon FROM settings))
-            AND NOT EXISTS (SELECT FROM {schema}.inbox AS rebuilt WHERE rebuilt.event_id = kept.event_id)"
+            AND NOT EXISTS (SELECT FROM {schema}.inbox AS rebuilt WHERE rebuilt.event_id = kept.event_id)
+            AND NOT EXISTS (SELECT FROM {schema}.arrived WHERE arrived.event_id = kept.event_id)"
     );
     sqlx::query(AssertSqlSafe(statement)).execute(connection).await.context("comparing the inboxes")?;
     Ok(())
 }
 
-/// Forgets what the shadow has by now; returns how many it still lacks.
+/// Forgets what the shadow has by now, and what has expired, which it will never have; returns how many it still lacks.
 ///
 /// # Errors
 /// When Postgres refuses.
 pub async fn lacking(connection: &mut PgConnection, schema: &str) -> anyhow::Result<i64> {
-    let statement = format!(
-        "DELETE FROM {schema}.arrived
-         USING {schema}.inbox
-         WHERE arrived.event_id = inbox.event_id"
-    );
-    sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await.context("catching up")?;
+    let forget = [
+        format!("DELETE FROM {schema}.arrived USING {schema}.inbox WHERE arrived.event_id = inbox.event_id"),
+        format!("DELETE FROM {schema}.arrived WHERE event_id < valera_first_id((SELECT horizon FROM settings))"),
+    ];
+    run(connection, &forget).await.context("catching up")?;
     let count = format!("SELECT count(DISTINCT event_id) FROM {schema}.arrived");
     sqlx::query_scalar(AssertSqlSafe(count)).fetch_one(connection).await.context("catching up")
 }
 
-/// Forgets events that the shadow lacks because Postgres refused to store them: they stand in the dead letters. Returns
-/// them, and then some of those that still are lacking.
+/// Ids that were noted longer than `patience` ago and that raw does not have.
 ///
 /// # Errors
 /// When Postgres refuses.
-pub async fn excuse_refused(connection: &mut PgConnection, schema: &str) -> anyhow::Result<(Vec<Uuid>, Vec<Uuid>)> {
-    let refused = format!(
-        "WITH gone AS (
-            DELETE FROM {schema}.arrived
-            USING dead_letters
-            WHERE dead_letters.event_id = arrived.event_id
-                AND status <> 'retried'
-                AND reasons @> '[{{\"reason\": \"refused_by_database\"}}]'
-            RETURNING arrived.event_id
-         )
+pub async fn overdue(connection: &mut PgConnection, schema: &str, patience: Duration) -> anyhow::Result<Vec<Uuid>> {
+    let query = format!(
+        "SELECT DISTINCT event_id
+         FROM {schema}.arrived
+         WHERE noted_at < clock_timestamp() - make_interval(secs => $1)
+            AND NOT EXISTS (SELECT FROM analytics_events AS raw WHERE raw.event_id = arrived.event_id)"
+    );
+    let overdue = sqlx::query_scalar(AssertSqlSafe(query)).bind(patience.as_secs_f64()).fetch_all(connection).await;
+    overdue.context("asking for what raw does not get")
+}
+
+/// Forgets those of `ids` that raw lacks because Postgres refused to store them: they stand in the dead letters. Returns
+/// them, and then some of those that raw lacks for no such reason.
+///
+/// # Errors
+/// When Postgres refuses.
+pub async fn excuse_refused(
+    connection: &mut PgConnection,
+    schema: &str,
+    ids: &[Uuid],
+) -> anyhow::Result<(Vec<Uuid>, Vec<Uuid>)> {
+    let refused = comparison::refused(connection, ids).await?;
+    // A retry may just have been stored.
+    let lacks = "AND NOT EXISTS (SELECT FROM analytics_events AS raw WHERE raw.event_id = arrived.event_id)";
+    let forget = format!(
+        "WITH gone AS (DELETE FROM {schema}.arrived WHERE event_id = ANY ($1) {lacks} RETURNING event_id)
          SELECT DISTINCT event_id FROM gone"
     );
-    let refused = sqlx::query_scalar(AssertSqlSafe(refused)).fetch_all(&mut *connection).await?;
-    let left = format!("SELECT DISTINCT event_id FROM {schema}.arrived LIMIT 5");
-    let left = sqlx::query_scalar(AssertSqlSafe(left)).fetch_all(connection).await?;
+    let refused = sqlx::query_scalar(AssertSqlSafe(forget)).bind(refused).fetch_all(&mut *connection).await?;
+    let left = format!("SELECT DISTINCT event_id FROM {schema}.arrived WHERE event_id = ANY ($1) {lacks} LIMIT 5");
+    let left = sqlx::query_scalar(AssertSqlSafe(left)).bind(ids).fetch_all(connection).await?;
     Ok((refused, left))
 }
 
@@ -248,21 +269,13 @@ pub async fn stop_noting(connection: &mut PgConnection, schema: &str) -> anyhow:
     run_briefly(connection, &script).await.context("no longer noting what the rollups take in")
 }
 
-/// Keeps recounts from beginning; `false` while one is at work. An exchange under its snapshot would deceive it.
+/// Keeps recounts from beginning until the end of the transaction; `false` while one is at work. An exchange under its
+/// snapshot would deceive it.
 ///
 /// # Errors
 /// When Postgres does not answer.
 pub async fn forbid_recounts(connection: &mut PgConnection) -> anyhow::Result<bool> {
-    Ok(sqlx::query_scalar("SELECT pg_try_advisory_lock(20261, 4)").fetch_one(connection).await?)
-}
-
-/// Undoes [`forbid_recounts`].
-///
-/// # Errors
-/// When Postgres does not answer.
-pub async fn allow_recounts(connection: &mut PgConnection) -> anyhow::Result<()> {
-    sqlx::query("SELECT pg_advisory_unlock(20261, 4)").execute(connection).await?;
-    Ok(())
+    Ok(sqlx::query_scalar("SELECT pg_try_advisory_xact_lock(20261, 4)").fetch_one(connection).await?)
 }
 
 /// Lets the planner know what is in the shadows.
