@@ -28,7 +28,7 @@ fn lenient(file: &mut Value) {
     count["required"] = json!(false);
 }
 
-/// Three bookings as they are sent, one as the catalogue wants it, and dialogs.
+/// Three bookings as they are sent, one as the catalogue wants it, and dialogs, one of them with another's id.
 async fn system_with_bookings() -> System {
     let system = System::start().await;
     let at = Utc::now() - TimeDelta::minutes(1);
@@ -40,6 +40,9 @@ async fn system_with_bookings() -> System {
         }
         event("booking_request_created", chat, at, properties).publish(&system).await;
     }
+    let first = event("ai_dialog_started", 5, at, json!({}));
+    first.publish(&system).await;
+    event("ai_dialog_started", 6, at, json!({})).id(first.event_id()).unchecked_by_broker().publish(&system).await;
     system
 }
 
@@ -61,14 +64,19 @@ async fn a_catalogue_that_demands_what_nobody_sends_is_refused_before_it_judges(
     let later = ["catalogue", "check", demanding, "--from", now, "--against", "2999-01-01T00:00:00Z"];
     assert!(system.says(&later).well().contains("nothing was recorded"));
 
-    // The other way round it mends, also what stands in the dead letters.
+    // The other way round it mends, also what stands in the dead letters; not what no catalogue refuses.
     system.settle().await;
+    assert_eq!(
+        system.count("SELECT count(*) FROM dead_letters WHERE reasons->0->>'reason' = 'conflicting_duplicate'").await,
+        1
+    );
     let rows = system.says(&["catalogue", "check", now, "--json"]).well();
     let rows: Value = serde_json::from_str(&rows).unwrap();
     assert_eq!(
         (&rows[1]["refused"], &rows[1]["mended"], &rows[1]["letters_mended"]),
         (&json!(0), &json!(3), &json!(3))
     );
+    assert_eq!((&rows[0]["event_name"], &rows[0]["letters_mended"]), (&json!("ai_dialog_started"), &json!(0)));
     let consumers =
         system.jetstream().await.get_stream("ANALYTICS").await.unwrap().cached_info().state.consumer_count;
     assert_eq!(consumers, 3, "a trial has left its consumer behind");

@@ -8,6 +8,7 @@ use crate::{
     terminal::Style,
 };
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
 
 /// The form of a report.
@@ -27,12 +28,21 @@ impl OutputArgs {
     /// # Errors
     /// When standard output cannot be written.
     pub fn print<T: Row>(self, rows: &[T], table: impl FnOnce(&[T], Style) -> String) -> anyhow::Result<()> {
+        if self.print_for_programs(rows)? { Ok(()) } else { print(&table(rows, style())) }
+    }
+
+    /// Prints rows as JSON or CSV where that was asked for; says whether it was.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn print_for_programs<T: Row>(self, rows: &[T]) -> anyhow::Result<bool> {
         let text = match self {
             Self { json: true, .. } => report::json(rows)?,
             Self { csv: true, .. } => report::csv(rows)?,
-            Self { .. } => table(rows, style()),
+            Self { .. } => return Ok(false),
         };
-        print(&text)
+        print(&text)?;
+        Ok(true)
     }
 }
 
@@ -70,6 +80,14 @@ pub fn ask(question: &str) -> anyhow::Result<Option<bool>> {
 pub fn complain(cause: &anyhow::Error) {
     // There is nowhere left to report a failure of standard error.
     drop(writeln!(io::stderr(), "error: {cause:#}"));
+}
+
+/// A bar on standard error, of a length that is still to be set; nothing where that is no terminal. `counted` is what it
+/// counts, in indicatif's words: `{pos}/{len} messages`.
+#[must_use]
+pub fn progress_bar(counted: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(&format!("{{bar:40}} {counted}, {{eta}} left {{msg}}"));
+    ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// How text may look on standard output.

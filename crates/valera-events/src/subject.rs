@@ -20,6 +20,11 @@ pub fn of_event(name: &str) -> Option<String> {
     is_legal(name).then(|| format!("{PREFIX}{name}"))
 }
 
+/// The subject that an event is published to whatever its name is: [`INVALID`] where the name makes no legal one.
+pub fn of_event_or_invalid(name: &str) -> String {
+    of_event(name).unwrap_or_else(|| INVALID.to_owned())
+}
+
 /// The subject of a rule's alerts. `None` when the rule's name is not `[a-z][a-z0-9_]{0,49}`.
 pub fn of_alert(rule: &str) -> Option<String> {
     is_legal(rule).then(|| format!("{ALERT_PREFIX}{rule}"))
@@ -47,11 +52,13 @@ mod tests {
         for good in ["a", "ai_dialog_started", "x9_", longest.as_str()] {
             let subject = of_event(good).unwrap();
             assert_eq!(event_name(&subject), Some(good));
+            assert_eq!(of_event_or_invalid(good), subject);
             assert_eq!(of_alert(good).unwrap(), format!("alerts.{good}"));
         }
         let too_long = "a".repeat(51);
         for bad in ["", "_invalid", "9a", "A", "a.b", "a b", "a-b", "имя", "a*", "a>", "a\n", too_long.as_str()] {
             assert_eq!(of_event(bad), None, "{bad}");
+            assert_eq!(of_event_or_invalid(bad), INVALID, "{bad}");
             assert_eq!(of_alert(bad), None, "{bad}");
             assert_eq!(event_name(&format!("analytics.{bad}")), None, "{bad}");
         }

@@ -62,7 +62,8 @@ impl Delivery {
     }
 
     /// When JetStream received the event for the first time: a retry comes long after what it repairs, and is held to the
-    /// clock of then.
+    /// clock of then. Whether the letter is there is not asked, since a verdict knows no database and no key: a stranger who
+    /// names one can set the clock of his own message back, hence reach as far as the horizon, as imports do; never forward.
     #[must_use]
     pub fn first_received_at(&self) -> DateTime<Utc> {
         let named = self.dead_letter().and_then(|_| self.header(headers::RECEIVED_AT)).and_then(parse_rfc3339);

@@ -13,7 +13,10 @@ use crate::{
         reader::Reader,
         request::{Bound, Part},
     },
-    store::letters::desk::{self, Filter},
+    store::letters::{
+        UNFINISHED,
+        desk::{self, Filter},
+    },
 };
 use async_nats::jetstream;
 use chrono::{DateTime, Utc};
@@ -38,9 +41,10 @@ pub struct Tried {
     pub refused: u64,
     /// Of these: refused now, and accepted by the changed catalogue.
     pub mended: u64,
-    /// Dead letters that wait for an end and that the changed catalogue accepts as they are.
+    /// Dead letters that wait for an end: refused now as they are, and accepted by the changed catalogue. One that was
+    /// refused for another reason than the catalogue's, as `conflicting_duplicate`, is not among them.
     pub letters_mended: u64,
-    /// Why those are refused, by reason and place, the most frequent first.
+    /// Why `refused` are, by reason and place, the most frequent first.
     pub faults: Vec<Fault>,
 }
 
@@ -109,13 +113,12 @@ impl Trial {
         reader.close().await
     }
 
-    /// Judges the dead letters that wait for an end.
+    /// Judges the dead letters that wait for an end by both catalogues.
     ///
     /// # Errors
     /// When Postgres does not answer.
     pub async fn read_letters(&mut self, connection: &mut PgConnection) -> anyhow::Result<()> {
-        let unfinished = ["open", "retried"].map(str::to_owned).to_vec();
-        let filter = Filter { statuses: unfinished, ..Filter::default() };
+        let filter = Filter { statuses: UNFINISHED.map(str::to_owned).to_vec(), ..Filter::default() };
         let mut after = None;
         loop {
             let page = desk::page(connection, &filter, after, PAGE).await?;
@@ -123,7 +126,8 @@ impl Trial {
             after = Some(last.id);
             for letter in page.iter().filter(|letter| letter.payload_cleared_at.is_none()) {
                 let delivery = repair::delivery(letter);
-                let is_mended = matches!(delivery.check_under(self.after), Verdict::Accepted(_));
+                let verdicts = (delivery.check_under(self.before), delivery.check_under(self.after));
+                let is_mended = matches!(verdicts, (Verdict::Rejected(_), Verdict::Accepted(_)));
                 self.event(&delivery).letters_mended += u64::from(is_mended);
             }
         }

@@ -1,9 +1,10 @@
 //! A retry is held to the clock of the day on which its message was received, however much later it comes.
 
-use super::{LETTERS, LetterRow, lacking, row, then};
+use super::{BOOKING, LETTERS, LetterRow, lacking, row, then};
 use crate::support::{System, assert_rollups_agree};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 const RETRY: [&str; 5] = ["dead-letters", "retry", "--all", "--wait", "0"];
 
@@ -48,6 +49,27 @@ async fn time_does_not_heal_a_clock_that_ran_ahead() {
     assert_eq!(system.rows::<LetterRow>(LETTERS).await, [row("closed", "stored", 2, "missing_property")]);
     assert_eq!(system.count("SELECT count(*) FROM analytics_events").await, 1);
     assert_rollups_agree(&system).await;
+}
+
+/// No verdict knows whose letter a header names.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strangers_header_sets_the_clock_back_to_the_horizon_and_never_forward() {
+    let system = System::start().await;
+    let letter = Uuid::now_v7().to_string();
+    for (occurred_at, received_at) in [
+        ("2014-11-01T12:00:00Z".to_owned(), "2014-11-02T12:00:00Z".to_owned()),
+        ("2015-06-01T12:00:00Z".to_owned(), "2015-06-02T12:00:00Z".to_owned()),
+        ((Utc::now() + TimeDelta::days(1)).to_rfc3339(), (Utc::now() + TimeDelta::days(2)).to_rfc3339()),
+    ] {
+        let headers = [("Valera-Dead-Letter", &*letter), ("Valera-Received-At", &*received_at)];
+        let mut body = complete(Utc::now());
+        body["occurred_at"] = json!(occurred_at);
+        system.publish(BOOKING, &headers, body.to_string()).await;
+    }
+    system.settle().await;
+    let stored: Vec<(i32,)> = system.rows("SELECT extract(year FROM occurred_at)::int FROM analytics_events").await;
+    assert_eq!(stored, [(2015,)]);
+    assert_eq!(system.rows::<LetterRow>(LETTERS).await, [row("open", "-", 0, "occurred_at_out_of_range")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,6 +46,21 @@ async fn letters_are_counted_by_event_and_reason_and_found_by_each() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_letter_with_a_reason_twice_is_one_letter() {
+    let system = System::start().await;
+    let body = json!({"chat_id": 1, "properties": {"duration_ms": "slow", "model_used": 7, "timestamp": "noon"}});
+    system.publish("analytics.ai_response_time", &[], body.to_string()).await;
+    for chat in 1..=2 {
+        system.publish(BOOKING, &[], lacking(chat, Utc::now()).to_string()).await;
+    }
+    system.settle().await;
+    let listed = json_of(&system, &["dead-letters", "list", "--json"]);
+    let groups: Vec<_> =
+        listed["groups"].as_array().unwrap().iter().map(|group| (&group["reason"], &group["count"])).collect();
+    assert_eq!(groups, [(&json!("missing_property"), &json!(2)), (&json!("wrong_type"), &json!(1))]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_letter_is_shown_whole_and_steers_no_terminal() {
     let (system, ids) = system_with_three_letters().await;
     let shown = system.says(&["dead-letters", "show", &ids[0]]).well();

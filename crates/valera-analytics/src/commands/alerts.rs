@@ -6,6 +6,7 @@ use crate::{
     config::{NatsArgs, RulesArgs},
     output::{self, OutputArgs},
     report::{self, IncidentRow, MuteRow},
+    since::Since,
 };
 use anyhow::{Context, bail, ensure};
 use async_nats::jetstream;
@@ -42,9 +43,9 @@ enum Action {
         /// Of this rule only
         #[arg(long)]
         rule: Option<String>,
-        /// What happened in the last so many hours or days, as 2h or 7d
-        #[arg(long, value_name = "SPAN", value_parser = span, default_value = "1d")]
-        since: TimeDelta,
+        /// What happened since then: so long ago, as 2h or 7d, or a time in RFC 3339
+        #[arg(long, value_name = "WHEN", default_value = "1d")]
+        since: Since,
         #[command(flatten)]
         output: OutputArgs,
         #[command(flatten)]
@@ -123,9 +124,9 @@ fn check(file: Option<&Path>) -> anyhow::Result<()> {
     }
 }
 
-async fn list(nats: &NatsArgs, rule: Option<&str>, since: TimeDelta, output: OutputArgs) -> anyhow::Result<()> {
+async fn list(nats: &NatsArgs, rule: Option<&str>, since: Since, output: OutputArgs) -> anyhow::Result<()> {
     let mut rows: Vec<IncidentRow> = Vec::new();
-    history::read(&connect(nats).await?, Some(Utc::now() - since), |alert| {
+    history::read(&connect(nats).await?, Some(since.0), |alert| {
         if rule.is_some_and(|rule| rule != alert.rule) {
             return;
         }

@@ -17,7 +17,6 @@ use anyhow::{Context, ensure};
 use async_nats::jetstream;
 use chrono::{TimeDelta, Utc};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
@@ -104,7 +103,8 @@ impl Demo {
 
         let started = Instant::now();
         let client = Link::new(&environment.nats_url, "valera-demo").connect().await?;
-        let progress = progress_bar(messages as u64, "published");
+        let progress = output::progress_bar("{pos}/{len} published {per_sec}");
+        progress.set_length(messages as u64);
         let publisher = Publisher::new(client.clone());
         publisher.publish_all(simulation.into_iter().map(outgoing), |_| progress.inc(1)).await?;
         progress.finish_and_clear();
@@ -165,12 +165,6 @@ fn titled(title: &str, text: &str, style: Style) -> String {
 fn outgoing(message: Message) -> Outgoing {
     let Message { subject, msg_id, origin, body, .. } = message;
     Outgoing { subject, msg_id, origin, body: body.into() }
-}
-
-fn progress_bar(length: u64, what: &str) -> ProgressBar {
-    let template = format!("{{bar:40}} {{pos}}/{{len}} {what}, {{per_sec}}");
-    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(length).with_style(style)
 }
 
 /// Waits until no consumer has anything left to do.

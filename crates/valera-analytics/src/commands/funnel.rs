@@ -3,7 +3,7 @@
 use super::period::{Period, PeriodArgs};
 use crate::{
     config::DatabaseArgs,
-    output::OutputArgs,
+    output::{self, OutputArgs},
     report::{self, FunnelCohort, FunnelCounts, FunnelDay, FunnelWeek},
 };
 use chrono::{NaiveDate, Weekday};
@@ -56,13 +56,19 @@ impl Funnel {
         match self.by {
             By::Day => {
                 let days: Vec<FunnelDay> = reports::funnel_daily(connection, from, to).await?;
+                if self.output.print_for_programs(&days)? {
+                    return Ok(());
+                }
                 let total: FunnelCounts = reports::funnel_period(connection, from, to).await?;
-                self.output.print(&days, |days, style| report::funnel(days, &total, &period, style))
+                output::print(&report::funnel(&days, &total, &period, output::style()))
             }
             By::Week => {
                 let weeks: Vec<FunnelWeek> = reports::funnel_weekly(connection, from, to).await?;
+                if self.output.print_for_programs(&weeks)? {
+                    return Ok(());
+                }
                 let total: FunnelCounts = reports::funnel_period(connection, from, to).await?;
-                self.output.print(&weeks, |weeks, style| report::funnel_weeks(weeks, &total, &period, style))
+                output::print(&report::funnel_weeks(&weeks, &total, &period, output::style()))
             }
             By::Cohort => {
                 let cohorts: Vec<FunnelCohort> = reports::weekly_cohorts(connection, from, to).await?;

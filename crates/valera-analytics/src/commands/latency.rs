@@ -3,7 +3,7 @@
 use super::period::PeriodArgs;
 use crate::{
     config::DatabaseArgs,
-    output::OutputArgs,
+    output::{self, OutputArgs},
     report::{self, LatencyRow},
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -65,10 +65,16 @@ impl Latency {
         let connection = writer.connection().await?;
         let model = self.model.as_deref();
         let rows: Vec<LatencyRow> = reports::response_times(connection, grain, between, model).await?;
-        let whole: Vec<LatencyRow> = reports::response_times(connection, Grain::Whole, between, model).await?;
-        let total = whole.first().filter(|_| rows.len() > 1);
+        if self.output.print_for_programs(&rows)? {
+            return Ok(());
+        }
+        // A single row is its own total.
+        let total: Vec<LatencyRow> = match rows.len() {
+            0 | 1 => Vec::new(),
+            _ => reports::response_times(connection, Grain::Whole, between, model).await?,
+        };
         let period = model.map_or_else(|| period.clone(), |model| format!("of {model} {period}"));
-        self.output.print(&rows, |rows, style| report::latency(rows, total, &period, style))
+        output::print(&report::latency(&rows, total.first(), &period, output::style()))
     }
 
     /// From when to when, and how that is said. Days are whole, so that the total is over the hours that the rows are over.

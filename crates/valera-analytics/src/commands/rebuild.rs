@@ -6,7 +6,7 @@ use super::stop;
 use crate::{config::ServiceArgs, output, report};
 use anyhow::bail;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use std::time::{Duration, Instant};
 use valera_pipeline::rebuild::{self, Stage, Swapped};
 
@@ -34,7 +34,7 @@ impl Rebuild {
         let environment = self.config.environment()?;
         let patience = Duration::from_secs(self.wait);
         let shutdown = stop::on_signal()?;
-        let bar = progress_bar();
+        let bar = output::progress_bar("{pos}/{len} {per_sec}");
         let started = Instant::now();
         if self.swap_back {
             let swapped = rebuild::swap_back(&environment, patience, |stage| show(&bar, stage), &shutdown).await?;
@@ -53,7 +53,7 @@ impl Rebuild {
         let seconds = started.elapsed().as_secs_f64();
         tracing::info!(events, seconds, per_second = events as f64 / seconds, zone = rebuilt.time_zone(), "rebuilt");
         if self.json {
-            output::print(&(serde_json::to_string_pretty(rebuilt.differences())? + "\n"))?;
+            output::print(&report::json(rebuilt.differences())?)?;
         } else {
             output::print(&report::differences(rebuilt.differences(), output::style()))?;
         }
@@ -87,12 +87,6 @@ fn done(swapped: &Swapped) -> String {
          what was replaced is in the schema rollups_previous; `valera-analytics rebuild --swap-back` puts it back\n",
         held.as_millis()
     )
-}
-
-fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec}, {eta} left {msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::no_length().with_style(style)
 }
 
 fn show(bar: &ProgressBar, stage: Stage) {

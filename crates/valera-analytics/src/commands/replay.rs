@@ -11,7 +11,7 @@ use crate::{
 };
 use anyhow::{bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use valera_events::subject;
 use valera_pipeline::{
     consume::Link,
@@ -22,6 +22,9 @@ use valera_pipeline::{
         replays::{self, ReplayRow},
     },
 };
+
+/// What the progress bar counts.
+const COUNTED: &str = "{percent} % {pos}/{len} {per_sec}";
 
 /// Hand a part of the stream to persister or rollups once more
 #[derive(Debug, Args)]
@@ -151,7 +154,7 @@ impl Start {
             return go_on(replay::Replay::begin(&environment, &request).await?, self.rate).await;
         }
         let shutdown = stop::on_signal()?;
-        let bar = progress_bar();
+        let bar = output::progress_bar(COUNTED);
         let rows = replay::preview(&environment, &request, |progress| show(&bar, progress), &shutdown).await?;
         bar.finish_and_clear();
         self.output.print(&rows, report::preview)
@@ -162,7 +165,7 @@ async fn go_on(replay: replay::Replay, rate: Option<u32>) -> anyhow::Result<()> 
     let shutdown = stop::on_signal()?;
     let ReplayRow { name, consumer, position, last_seq, .. } = replay.row();
     tracing::info!(replay = name, into = consumer, after = position, upto = last_seq, "replaying");
-    let bar = progress_bar();
+    let bar = output::progress_bar(COUNTED);
     let (end, row) = replay.run(rate, |progress| show(&bar, progress), &shutdown).await?;
     bar.finish_and_clear();
     output::print(&report::replayed(&row))?;
@@ -190,12 +193,6 @@ impl Named {
             name = self.name
         ))
     }
-}
-
-fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {percent} % {pos}/{len} {per_sec}, {eta} left {msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::no_length().with_style(style)
 }
 
 fn show(bar: &ProgressBar, progress: &Progress) {

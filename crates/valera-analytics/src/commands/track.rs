@@ -75,7 +75,7 @@ impl Track {
         };
         let body = serde_json::to_vec(&body)?;
         ensure!(body.len() <= MAX_BODY, "not published: an event has at most {MAX_BODY} bytes; got {}", body.len());
-        let subject = subject::of_event(&self.event).unwrap_or_else(|| subject::INVALID.to_owned());
+        let subject = subject::of_event_or_invalid(&self.event);
         let Some(cleaned) = pseudonymise_body(&subject, &body, &keys) else {
             let why = flaws(&subject, &body, now).unwrap_or_default();
             bail!("not published, because it cannot be cleaned of personal values: {why}");

@@ -57,7 +57,7 @@ impl Verify {
         progress.finish_and_clear();
         let told = Told { repaired, verdict };
         if self.json {
-            output::print(&(serde_json::to_string_pretty(&told)? + "\n"))?;
+            output::print(&report::json(&told)?)?;
         } else {
             output::print(&report::verdict(&told.verdict, output::style()))?;
             output::print(&told.repaired.map(report::repaired).unwrap_or_default())?;

@@ -2,7 +2,7 @@
 //!
 //! It does not show facts in the table, only in JSON and CSV: what they are differs by rule.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use valera_pipeline::alerts::{Alert, Phase, Severity, Withheld};
 
@@ -118,5 +118,5 @@ pub fn mutes(rows: &[MuteRow], style: Style) -> String {
 }
 
 fn time(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true).replace(['T', 'Z'], " ").trim_end().to_owned()
+    at.format("%F %T").to_string()
 }

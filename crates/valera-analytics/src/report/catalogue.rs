@@ -11,7 +11,7 @@ use valera_pipeline::trial::Tried;
 
 use super::{
     percent,
-    table::{self, Column, alarming, figure, number, text},
+    table::{self, Column, alarming, figure, number, text, two_lines},
 };
 use crate::terminal::Style;
 
@@ -94,8 +94,7 @@ pub fn event_reports(
 #[must_use]
 pub fn events(events: &[EventReport], style: Style) -> String {
     const COLUMNS: &[Column] = &[
-        Column::Name("Event"),
-        Column::Name("State"),
+        Column::Text("Event, state"),
         Column::Number("Accepted"),
         Column::Number("Rejected"),
         Column::Number("%"),
@@ -105,8 +104,7 @@ pub fn events(events: &[EventReport], style: Style) -> String {
     let rows = events.iter().map(|event| {
         let seen = event.last_seen.map_or_else(|| table::NONE.to_owned(), |at| at.format("%F %H:00").to_string());
         vec![
-            named(&event.event_name),
-            state(event.state),
+            named_with_state(event),
             number(event.accepted),
             counted(event.rejected),
             share(event.rejected_percent.clone()),
@@ -200,11 +198,12 @@ fn share(percent: Option<String>) -> comfy_table::Cell {
     figure(percent.unwrap_or_else(|| table::NONE.to_owned()))
 }
 
-fn state(state: EventState) -> comfy_table::Cell {
-    match state {
-        EventState::Seen => text("seen"),
-        EventState::NeverSeen => alarming(text("never seen")),
-        EventState::Undeclared => text("undeclared"),
-        EventState::Silent => alarming(text("went silent")),
+fn named_with_state(event: &EventReport) -> comfy_table::Cell {
+    let name = if event.event_name.is_empty() { table::NONE } else { &event.event_name };
+    match event.state {
+        EventState::Seen => two_lines(name, "seen"),
+        EventState::NeverSeen => alarming(two_lines(name, "never seen")),
+        EventState::Undeclared => two_lines(name, "undeclared"),
+        EventState::Silent => alarming(two_lines(name, "went silent")),
     }
 }

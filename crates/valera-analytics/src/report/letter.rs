@@ -8,10 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use valera_pipeline::store::letters::Kept;
 
-use super::{
-    Row,
-    table::{self, Column, harmless, number, two_lines},
-};
+use super::table::{self, Column, harmless, number, two_lines};
 use crate::terminal::Style;
 
 /// A letter without its payload.
@@ -37,24 +34,10 @@ pub struct LetterLine {
     pub reasons: Vec<String>,
 }
 
-impl Row for LetterLine {
-    const COLUMNS: &'static [&'static str] = &[
-        "id",
-        "event_id",
-        "event_name",
-        "received_at",
-        "status",
-        "status_reason",
-        "attempts",
-        "payload_cleared",
-        "reasons",
-    ];
-}
-
 const COLUMNS: &[Column] = &[
     Column::Name("Letter, received (UTC)"),
     Column::Text("Event, reasons"),
-    Column::Name("Status"),
+    Column::Text("Status"),
     Column::Number("Retries"),
 ];
 

@@ -40,12 +40,12 @@ pub trait Row: Serialize {
     const COLUMNS: &'static [&'static str];
 }
 
-/// The rows as one indented JSON array, with a newline at its end.
+/// Indented JSON, with a newline at its end; of rows one array.
 ///
 /// # Errors
-/// When a row does not serialise; those of this module always do.
-pub fn json<T: Row>(rows: &[T]) -> serde_json::Result<String> {
-    serde_json::to_string_pretty(rows).map(|text| text + "\n")
+/// When the value does not serialise; those of this module always do.
+pub fn json<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<String> {
+    serde_json::to_string_pretty(value).map(|text| text + "\n")
 }
 
 /// The rows as CSV (RFC 4180: CRLF, quotes where needed), with a header line.

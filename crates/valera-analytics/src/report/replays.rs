@@ -4,7 +4,7 @@
 
 use super::{
     Row,
-    table::{self, Column, NONE, alarming, figure, number, text},
+    table::{self, Column, NONE, alarming, figure, number, text, two_lines},
 };
 use crate::terminal::Style;
 use comfy_table::Cell;
@@ -38,9 +38,8 @@ impl Row for PreviewRow {
 }
 
 const REPLAYS: &[Column] = &[
-    Column::Name("Replay"),
+    Column::Text("Replay, into"),
     Column::Name("State"),
-    Column::Name("Into"),
     Column::Number("From"),
     Column::Number("To"),
     Column::Number("Done %"),
@@ -60,12 +59,11 @@ pub fn replays(replays: &[ReplayRow], style: Style) -> String {
 
 fn cells(replay: &ReplayRow) -> Vec<Cell> {
     vec![
-        text(&replay.name),
+        two_lines(&replay.name, &replay.consumer),
         match (replay.status.as_str(), replay.at_work) {
             ("running", false) => alarming(text("interrupted")),
             (status, _) => text(status),
         },
-        text(&replay.consumer),
         number(replay.first_seq),
         number(replay.last_seq),
         figure(done(replay)),
@@ -106,8 +104,7 @@ pub fn replayed(replay: &ReplayRow) -> String {
 }
 
 const PREVIEW: &[Column] = &[
-    Column::Name("Day"),
-    Column::Name("Event"),
+    Column::Text("Day, event"),
     Column::Number("Messages"),
     Column::Number("New"),
     Column::Number("Known"),
@@ -121,15 +118,14 @@ const PREVIEW: &[Column] = &[
 pub fn preview(rows: &[PreviewRow], style: Style) -> String {
     let counts =
         |row: &PreviewRow| [row.messages, row.new, row.duplicate, row.conflicting, row.rejected, row.expired];
-    let cells = |day: &str, event: &str, counts: [u64; 6]| -> Vec<Cell> {
-        [text(day), text(event)].into_iter().chain(counts.map(number)).collect()
-    };
+    let cells =
+        |label: Cell, counts: [u64; 6]| -> Vec<Cell> { [label].into_iter().chain(counts.map(number)).collect() };
     let mut totals = [0; 6];
     for row in rows {
         for (total, count) in totals.iter_mut().zip(counts(row)) {
             *total += count;
         }
     }
-    let lines = rows.iter().map(|row| cells(&row.day.to_string(), &row.event_name, counts(row)));
-    table::table(PREVIEW, lines.collect(), Some(cells("Total", "", totals)), style)
+    let lines = rows.iter().map(|row| cells(two_lines(&row.day.to_string(), &row.event_name), counts(row)));
+    table::table(PREVIEW, lines.collect(), Some(cells(text("Total"), totals)), style)
 }

@@ -6,10 +6,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-use super::{
-    Row,
-    table::{self, Column, number, text, two_lines},
-};
+use super::table::{self, Column, number, text, two_lines};
 use crate::terminal::Style;
 
 /// The contract accepts it.
@@ -36,10 +33,6 @@ pub struct Outlook {
     pub detail: String,
 }
 
-impl Row for Outlook {
-    const COLUMNS: &'static [&'static str] = &["id", "event_name", "verdict", "detail"];
-}
-
 /// Letters of one event with one end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RetryCount {
@@ -53,18 +46,14 @@ pub struct RetryCount {
     pub detail: String,
 }
 
-impl Row for RetryCount {
-    const COLUMNS: &'static [&'static str] = &["event_name", "result", "count", "detail"];
-}
-
 /// Retried letters, counted.
 #[derive(Debug, Default)]
 pub struct RetryTally(BTreeMap<(String, String, String), u64>);
 
 impl RetryTally {
-    /// Counts letters of an event with an end.
-    pub fn add(&mut self, event_name: &str, result: &str, detail: &str, count: u64) {
-        *self.0.entry((event_name.to_owned(), result.to_owned(), detail.to_owned())).or_default() += count;
+    /// Counts a letter of an event with an end.
+    pub fn add(&mut self, event_name: &str, result: &str, detail: &str) {
+        *self.0.entry((event_name.to_owned(), result.to_owned(), detail.to_owned())).or_default() += 1;
     }
 
     /// How many ended so.

@@ -3,8 +3,16 @@
 //! It does not test the queries behind them.
 
 use anyhow::{Context, Result};
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use insta::assert_snapshot;
+use uuid::Uuid;
+use valera_events::Catalogue;
+use valera_pipeline::{
+    alerts::{Phase, Severity, Withheld},
+    replay::PreviewRow,
+    store::replays::ReplayRow,
+    trial::{Fault, Tried},
+};
 
 use super::*;
 use crate::terminal::Style;
@@ -123,6 +131,105 @@ fn consumers() -> Vec<ConsumerStatus> {
     ]
 }
 
+fn noon() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_521_600, 0).unwrap_or_default()
+}
+
+fn letter_line() -> LetterLine {
+    LetterLine {
+        id: Uuid::max(),
+        event_id: Uuid::max(),
+        event_name: "booking_request_created".to_owned(),
+        received_at: noon(),
+        status: "discarded".to_owned(),
+        status_reason: Some("sent by the bot of the other workshop, whose bookings are its own ".repeat(3)),
+        attempts: 12,
+        payload_cleared: false,
+        reasons: ["missing_property", "occurred_at_out_of_range", "unstorable_number"].map(str::to_owned).to_vec(),
+    }
+}
+
+fn incident() -> IncidentRow {
+    IncidentRow {
+        opened_at: noon(),
+        at: noon(),
+        rule: "dead_letters".to_owned(),
+        kind: "dead_letters".to_owned(),
+        severity: Severity::Critical,
+        phase: Phase::Updated,
+        count: 1_234_567,
+        group: "event_name=booking_request_created reason=missing_property platform=telegram".to_owned(),
+        withheld: Some(Withheld::QuietHours),
+        incident: "0123456789abcdef".to_owned(),
+        facts: "{\"reason\":\"missing_property\",\"messages\":7}".to_owned(),
+    }
+}
+
+fn mute() -> MuteRow {
+    MuteRow { rule: "dead_letters".to_owned(), until: noon() }
+}
+
+fn replay_row() -> ReplayRow {
+    ReplayRow {
+        name: "persister-1-20000".to_owned(),
+        consumer: "persister".to_owned(),
+        subject: "analytics.>".to_owned(),
+        asked_from: String::new(),
+        asked_to: String::new(),
+        first_seq: 1,
+        last_seq: 20_000,
+        position: 12_000,
+        status: "running".to_owned(),
+        at_work: false,
+        stored: 11_000,
+        duplicate: 900,
+        conflicting: 1,
+        rejected: 99,
+        expired: 0,
+        erased: 0,
+        updated_at: noon(),
+    }
+}
+
+fn preview_row() -> Result<PreviewRow> {
+    let event_name = "booking_request_created".to_owned();
+    Ok(PreviewRow { day: date(24)?, event_name, messages: 12_345, new: 12_000, ..PreviewRow::default() })
+}
+
+fn event_day() -> Result<EventDay> {
+    let event_name = "booking_request_created".to_owned();
+    Ok(EventDay { event_name, day: date(24)?, accepted: 12_345, rejected: 1_234, repaired: 123 })
+}
+
+fn tried_row() -> Tried {
+    let fault = |path: &str| Fault { reason: "missing_property", path: path.to_owned(), messages: 1_204 };
+    Tried {
+        event_name: "booking_request_created".to_owned(),
+        messages: 123_456,
+        refused: 1_204,
+        mended: 12,
+        letters_mended: 12,
+        faults: vec![fault("properties.services_count"), fault("properties.estimated_total")],
+    }
+}
+
+fn outlook() -> Outlook {
+    Outlook {
+        id: Uuid::max(),
+        event_name: "booking_request_created".to_owned(),
+        verdict: NOT_PUBLISHED,
+        detail: "missing_property at properties.services_count: a required integer; got nothing".to_owned(),
+    }
+}
+
+fn retry_counts() -> Vec<RetryCount> {
+    let mut tally = RetryTally::default();
+    let outlook = outlook();
+    tally.add(&outlook.event_name, outlook.verdict, &outlook.detail);
+    tally.add(&outlook.event_name, REJECTED_AGAIN, "");
+    tally.rows()
+}
+
 #[test]
 fn the_funnel_fits_eighty_columns() -> Result<()> {
     assert_snapshot!(funnel(&funnel_days()?, &funnel_total(), "on these days", PLAIN));
@@ -194,7 +301,17 @@ fn no_line_is_wider_than_the_terminal() -> Result<()> {
             funnel_cohorts(&funnel_cohort_rows()?, "from 2026-11-16 to 2026-11-29", style),
             latency(&rows, Some(&latency_row("", "", 1_234_567, [12_040; 4])), "", style),
             letters(&letter_groups(), style),
+            letter_lines(&[letter_line()], style),
+            outlooks(&[outlook()], style),
+            retries(&retry_counts(), style),
             status(&consumers(), style),
+            incidents(&[incident()], style),
+            mutes(&[mute()], style),
+            replays(&[replay_row()], style),
+            preview(&[preview_row()?], style),
+            events(&event_reports(Catalogue::OURS, &[event_day()?], &[], noon()), style),
+            event_days(&[event_day()?], style),
+            tried(&[tried_row()], style),
         ] {
             for line in report.lines() {
                 assert!(line.chars().count() <= usize::from(width), "{line}");
@@ -231,15 +348,14 @@ fn escapes_come_from_the_style_and_never_from_a_name() -> Result<()> {
 
 #[test]
 fn csv_quotes_what_needs_it_and_has_a_header_even_without_rows() -> Result<()> {
-    let mut groups = letter_groups();
-    groups.truncate(2);
     assert_eq!(
-        csv(&groups)?,
-        "event_name,reason,count,path,expected\r\n\
-         booking_request_created,missing_property,1204,properties.services_count,a required integer\r\n\
-         ai_response_time,wrong_type,7,properties.duration_ms,\"an integer, written without fraction or exponent\"\r\n"
+        csv(&[incident()])?,
+        "opened_at,at,rule,kind,severity,phase,count,group,withheld,incident,facts\r\n\
+         2026-11-24T12:00:00Z,2026-11-24T12:00:00Z,dead_letters,dead_letters,critical,updated,1234567,\
+         event_name=booking_request_created reason=missing_property platform=telegram,quiet_hours,0123456789abcdef,\
+         \"{\"\"reason\"\":\"\"missing_property\"\",\"\"messages\"\":7}\"\r\n"
     );
-    assert_eq!(csv::<LetterGroup>(&[])?, "event_name,reason,count,path,expected\r\n");
+    assert_eq!(csv::<MuteRow>(&[])?, "rule,until\r\n");
     Ok(())
 }
 
@@ -257,8 +373,11 @@ fn columns_are_the_fields_in_their_order() -> Result<()> {
     assert!(names_its_fields(&FunnelWeek { week: date(23)?, counts: funnel_total() })?);
     assert!(names_its_fields(&funnel_cohort_rows()?[0])?);
     assert!(names_its_fields(&latency_row("", "", 0, [0; 4]))?);
-    assert!(names_its_fields(&letter_groups()[0])?);
     assert!(names_its_fields(&consumers()[0])?);
+    assert!(names_its_fields(&incident())?);
+    assert!(names_its_fields(&mute())?);
+    assert!(names_its_fields(&replay_row())?);
+    assert!(names_its_fields(&preview_row()?)?);
     Ok(())
 }
 

@@ -35,7 +35,7 @@ pub(super) fn repeated(rng: &mut impl Rng, original: &Message) -> Message {
 
 /// A message of the simulated bot.
 pub(super) fn envelope(name: &str, msg_id: Option<String>, body: Vec<u8>, kind: Kind) -> Message {
-    let subject = subject::of_event(name).unwrap_or_else(|| subject::INVALID.to_owned());
+    let subject = subject::of_event_or_invalid(name);
     Message { subject, msg_id, origin: Origin::Demo, body, kind }
 }
 

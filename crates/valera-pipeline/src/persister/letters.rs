@@ -23,9 +23,9 @@ use valera_events::{ContentKey, Verdict, repair::is_of_letter};
 
 /// How long the ids of unfinished letters are believed.
 ///
-/// A query a batch for tens of thousands of ids would cost the hot path a quarter of its rate. What another worker adds in
-/// the meantime is missed only by an event with the letter's own content, hence by a replay under another catalogue: its
-/// letter then stays open, and its retry finds the event stored.
+/// A query a batch would cost the hot path 12–22 ms of planning and 1–6 ms of execution for 10,000 ids. What another
+/// worker adds in the meantime is missed only by an event with the letter's own content, hence by a replay under another
+/// catalogue: its letter then stays open, and its retry finds the event stored.
 const BELIEVED: Duration = Duration::from_secs(30);
 
 /// The events whose letters a stored event could end. It may name too many, never too few of this worker's own.

@@ -8,7 +8,6 @@ use crate::{
 };
 use anyhow::{Context, bail};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
 use valera_events::Catalogue;
 use valera_pipeline::{consume::Link, store::Writer, trial::Trial};
@@ -46,8 +45,7 @@ impl Check {
         let after = read(&self.file)?;
         let before = self.from.as_deref().map_or(Ok(Catalogue::OURS), read)?;
         let mut trial = Trial::new(before, after);
-        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} messages, {eta} left");
-        let progress = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let progress = output::progress_bar("{pos}/{len} messages");
         let link = Link::new(&self.nats.nats_url, "valera-catalogue-check");
         let read_stream = trial.read_stream(&link, self.against.0, |read, of| {
             progress.set_length(of);
@@ -60,7 +58,7 @@ impl Check {
 
         let rows = trial.into_rows();
         if self.json {
-            output::print(&(serde_json::to_string_pretty(&rows)? + "\n"))?;
+            output::print(&report::json(&rows)?)?;
         } else {
             output::print(&report::tried(&rows, output::style()))?;
         }

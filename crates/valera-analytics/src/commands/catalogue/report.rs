@@ -44,7 +44,7 @@ impl Report {
         let silent_since = now - TimeDelta::hours(i64::from(self.silent));
         let events = report::event_reports(Catalogue::OURS, &days, &last_seen, silent_since);
         if self.json {
-            return output::print(&(serde_json::to_string_pretty(&Reported { events, days })? + "\n"));
+            return output::print(&report::json(&Reported { events, days })?);
         }
         let style = output::style();
         output::print(&format!("{}\n{}", report::events(&events, style), report::event_days(&days, style)))

@@ -33,7 +33,7 @@ impl Discard {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let mut writer = Writer::new(&self.database.database_url, "valera dead-letters", "")?;
         let named = self.ids.len();
-        let filter = self.narrowed.filter(self.ids, None, &[Status::Open]);
+        let filter = self.narrowed.filter(self.ids, None, &[Status::Open.as_str()]);
         let discarded = desk::discard(writer.connection().await?, &filter, &self.reason).await?.len();
         output::print(&format!("{discarded} letters discarded\n"))?;
         ensure!(named <= discarded, "{} of the letters named are not open", named - discarded);

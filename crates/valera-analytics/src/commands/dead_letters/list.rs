@@ -8,7 +8,10 @@ use crate::{
 };
 use clap::Args;
 use serde::Serialize;
-use valera_pipeline::store::{Writer, letters::desk};
+use valera_pipeline::store::{
+    Writer,
+    letters::{UNFINISHED, desk},
+};
 
 /// Count letters by event and reason, and list the newest
 #[derive(Debug, Args)]
@@ -41,13 +44,13 @@ impl List {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let mut writer = Writer::new(&self.database.database_url, "valera dead-letters", "")?;
         let connection = writer.connection().await?;
-        let unfinished = [Status::Open, Status::Retried];
-        let statuses = if self.status.is_empty() { &unfinished[..] } else { &self.status };
+        let asked: Vec<_> = self.status.iter().map(|status| status.as_str()).collect();
+        let statuses = if asked.is_empty() { &UNFINISHED[..] } else { &asked };
         let filter = self.narrowed.filter(Vec::new(), self.reason, statuses);
         let groups: Vec<LetterGroup> = desk::groups(connection, &filter).await?;
         let letters: Vec<LetterLine> = desk::newest(connection, &filter, i64::from(self.limit)).await?;
         if self.json {
-            return output::print(&(serde_json::to_string_pretty(&Listed { groups, letters })? + "\n"));
+            return output::print(&report::json(&Listed { groups, letters })?);
         }
         if groups.is_empty() {
             return output::print("no dead letters of this kind\n");

@@ -71,13 +71,13 @@ struct Narrowed {
 }
 
 impl Narrowed {
-    fn filter(&self, ids: Vec<Uuid>, reason: Option<String>, statuses: &[Status]) -> Filter {
+    fn filter(&self, ids: Vec<Uuid>, reason: Option<String>, statuses: &[&str]) -> Filter {
         Filter {
             ids,
             event_name: self.event.clone(),
             reason,
             since: self.since.map(|since| since.0),
-            statuses: statuses.iter().map(|status| status.as_str().to_owned()).collect(),
+            statuses: statuses.iter().map(|status| (*status).to_owned()).collect(),
         }
     }
 }

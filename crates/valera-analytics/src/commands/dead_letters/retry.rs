@@ -4,7 +4,7 @@
 //! A retry carries the identity of what was rejected, so any of it may be repeated, also after it was broken off. The
 //! persister closes the letters; this only asks.
 
-use super::{Narrowed, Status, reason_codes};
+use super::{Narrowed, reason_codes};
 use crate::{
     config::{DatabaseArgs, NatsArgs, PseudonymKeysArgs},
     output,
@@ -28,7 +28,7 @@ use valera_pipeline::{
     repair,
     store::{
         Writer,
-        letters::{Kept, desk},
+        letters::{Kept, UNFINISHED, desk},
     },
 };
 use valera_tracker::Publisher;
@@ -101,7 +101,7 @@ impl Retry {
         let way = Way { patch: self.patch()?, as_new: self.as_new, keys: self.pseudonym_keys.load()? };
         let mut writer = Writer::new(&self.database.database_url, "valera dead-letters", "")?;
         // Letters that are named are told why they cannot be retried, whatever became of them.
-        let statuses = if self.ids.is_empty() { &[Status::Open, Status::Retried][..] } else { &[] };
+        let statuses = if self.ids.is_empty() { &UNFINISHED[..] } else { &[] };
         let filter = self.narrowed.filter(self.ids.clone(), self.reason.clone(), statuses);
         let publisher = match self.dry_run {
             true => None,
@@ -119,7 +119,7 @@ impl Retry {
                 if self.dry_run {
                     outlooks.push(outlook);
                 } else if outlook.verdict != report::ACCEPTED {
-                    tally.add(&outlook.event_name, outlook.verdict, &outlook.detail, 1);
+                    tally.add(&outlook.event_name, outlook.verdict, &outlook.detail);
                 }
             }
             if let Some(publisher) = &publisher {
@@ -158,14 +158,14 @@ impl Retry {
                 let event_name = published.remove(&id).unwrap_or_default();
                 let result =
                     if status == "open" { report::REJECTED_AGAIN } else { reason.as_deref().unwrap_or(&status) };
-                tally.add(&event_name, result, "", 1);
+                tally.add(&event_name, result, "");
             }
             if !published.is_empty() {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
         for event_name in published.into_values() {
-            tally.add(&event_name, report::WAITING, "published, the persister has not judged it yet", 1);
+            tally.add(&event_name, report::WAITING, "published, the persister has not judged it yet");
         }
         Ok(())
     }

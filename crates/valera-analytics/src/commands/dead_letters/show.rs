@@ -30,7 +30,7 @@ impl Show {
         let found = desk::page(writer.connection().await?, &filter, None, 1).await?;
         let letter = found.into_iter().next().with_context(|| format!("there is no letter {}", self.id))?;
         if self.json {
-            return output::print(&(serde_json::to_string_pretty(&report::letter_json(&letter))? + "\n"));
+            return output::print(&report::json(&report::letter_json(&letter))?);
         }
         output::print(&report::letter(&letter))
     }

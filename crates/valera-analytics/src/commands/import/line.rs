@@ -41,7 +41,7 @@ pub(super) fn read(line: &[u8], keys: &Keys, now: DateTime<Utc>) -> Line {
     }
     let fields = serde_json::from_slice::<Fields>(line).unwrap_or_default();
     let name = fields.event_name.unwrap_or_default();
-    let subject = subject::of_event(&name).unwrap_or_else(|| subject::INVALID.to_owned());
+    let subject = subject::of_event_or_invalid(&name);
     let msg_id = keys.content.import_id(line);
     let judge =
         |body: &[u8]| match check(&subject, &Headers { msg_id: Some(&msg_id), origin: Origin::Import }, body, now) {

@@ -16,7 +16,7 @@ use crate::{
 use anyhow::{Context, bail};
 use chrono::Utc;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use line::Line;
 use std::{
     fs::File,
@@ -163,7 +163,7 @@ fn progress_bar(bytes: u64) -> ProgressBar {
     if bytes == 0 {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(bytes).with_style(style)
+    let bar = output::progress_bar("{bytes}/{total_bytes}");
+    bar.set_length(bytes);
+    bar
 }

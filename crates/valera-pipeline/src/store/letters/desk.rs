@@ -45,20 +45,21 @@ macro_rules! filtered {
     };
 }
 
-/// Letters by event and reason, the most frequent first, each with one example.
+/// Letters by event and reason, the most frequent first, each with one example. A letter counts once for each of its
+/// reasons, however often it has it.
 ///
 /// # Errors
 /// When Postgres does not answer.
 pub async fn groups<T: Row>(connection: &mut PgConnection, filter: &Filter) -> anyhow::Result<Vec<T>> {
     let query = sqlx::query_as(concat!(
-        "SELECT coalesce(event_name, '') AS event_name, reason.value ->> 'reason' AS reason, count(*) AS count,
+        "SELECT coalesce(event_name, '') AS event_name, reason.value ->> 'reason' AS reason, count(DISTINCT id) AS count,
             min(reason.value ->> 'path') AS path, min(reason.value ->> 'expected') AS expected
          FROM dead_letters
          CROSS JOIN LATERAL jsonb_array_elements(reasons) AS reason
          WHERE ",
         wanted!(),
         " GROUP BY 1, 2
-         ORDER BY count(*) DESC, 1, 2"
+         ORDER BY count(DISTINCT id) DESC, 1, 2"
     ));
     filtered!(query, filter).fetch_all(connection).await.context("counting dead letters")
 }

@@ -20,6 +20,9 @@ const LONGEST: usize = 1024;
 /// The most reasons and headers that are kept.
 const MOST: usize = 64;
 
+/// The statuses of a letter that waits for an end.
+pub const UNFINISHED: [&str; 2] = ["open", "retried"];
+
 /// A letter as it is inserted.
 #[derive(Debug, Clone)]
 pub struct Letter {
