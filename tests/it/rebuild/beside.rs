@@ -252,3 +252,12 @@ async fn only_one_rebuild_is_at_work() {
     rebuilt.discard().await.unwrap();
     system.says(&["rebuild", "--yes"]).well();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_rebuild_that_has_ended_lets_the_next_one_begin_at_once() {
+    let system = System::start().await;
+    for _ in 0..10 {
+        built(&system).await.swap(|_| {}).await.unwrap();
+        built(&system).await.discard().await.unwrap();
+    }
+}

@@ -6,7 +6,7 @@
 
 use super::{Failure, comparison};
 use crate::rollups::{ALL, Rollup, moved};
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::{collections::BTreeSet, time::Duration};
 use uuid::Uuid;
@@ -21,14 +21,17 @@ pub const SESSION: &str = "
     SET statement_timeout = 0;
     SET search_path = public";
 
-/// Takes the lock of rebuilds for this session.
+/// Takes the lock of rebuilds for this session. Waits for it briefly: Postgres takes a moment to notice that a rebuild
+/// which ended or was killed has gone.
 ///
 /// # Errors
 /// When another rebuild has it.
 pub async fn lock(connection: &mut PgConnection) -> anyhow::Result<()> {
-    let locked: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(20261, 3)").fetch_one(connection).await?;
-    ensure!(locked, "another rebuild is at work on this database");
-    Ok(())
+    let script = ["SET LOCAL lock_timeout = '3s'", "SELECT pg_advisory_lock(20261, 3)"].map(str::to_owned);
+    match run(connection, &script).await.map_err(Failure::from) {
+        Err(Failure::LockTimeout) => bail!("another rebuild is at work on this database"),
+        locked => locked.context("asking for the lock of rebuilds"),
+    }
 }
 
 /// The tables behind the rollups, among the names given; with the calendar, by which they are cut.
