@@ -2,11 +2,11 @@
 //!
 //! The recount in `foreign/publisher.py` knows nothing of the rollups' SQL; it counts what it sent.
 
-use crate::support::{Said, System, assert_rollups_agree, nats_cli, python};
+use crate::support::{Said, System, assert_rollups_agree, checkout, nats_cli, python};
 use chrono::{SubsecRound, Utc};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use valera_analytics::embedded::{NatsOptions, NatsServer, Tools, scratch_dir};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,8 +109,4 @@ fn json_files(folder: &str) -> Vec<PathBuf> {
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
-}
-
-fn checkout() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }

@@ -11,6 +11,7 @@
 
 mod alerts;
 mod any_order;
+mod asyncapi;
 #[path = "../bad_disk.rs"]
 mod bad_disk;
 mod canary;

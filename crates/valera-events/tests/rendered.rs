@@ -5,6 +5,9 @@ use std::path::Path;
 
 use valera_events::catalogue::Sensitivity;
 
+/// Rendered where more than the catalogue is known.
+const ELSEWHERE: [&str; 1] = ["asyncapi.json"];
+
 #[test]
 fn rendered_files_equal_the_catalogue() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -26,7 +29,9 @@ fn no_schema_outlives_its_event() {
     let rendered = valera_events::render::files();
     for entry in fs::read_dir(schemas).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(rendered.iter().any(|(path, _)| *path == format!("schemas/{name}")), "no event for schemas/{name}");
+        let known =
+            ELSEWHERE.contains(&name.as_str()) || rendered.iter().any(|(path, _)| *path == format!("schemas/{name}"));
+        assert!(known, "no event for schemas/{name}");
     }
 }
 

@@ -5,6 +5,7 @@
 //! sees NATS and `store` never sees a handler. This crate does not read the environment and does not parse arguments.
 
 pub mod alerts;
+pub mod asyncapi;
 pub mod consume;
 pub mod counters;
 pub mod handler;

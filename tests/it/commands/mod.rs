@@ -7,6 +7,7 @@ mod publish;
 mod refusals;
 mod reports;
 mod usage;
+mod validate;
 
 use crate::support::{Said, System};
 use std::path::PathBuf;

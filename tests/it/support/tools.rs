@@ -1,4 +1,4 @@
-//! Programs that a test runs: the product's own, the `nats` CLI and Python with nats-py. A test fails where
+//! Programs that a test runs: the product's own, the `nats` CLI, Python with nats-py, Node with its packages. A test fails where
 //! its program is missing; `scripts/test` leaves it out only by name, and says so.
 
 use super::{Process, System};
@@ -7,6 +7,11 @@ use std::{
     process::{Command, Output, Stdio},
 };
 use valera_analytics::embedded::setting;
+
+/// The root of the checkout.
+pub(crate) fn checkout() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
 
 /// What a program said and how it ended.
 #[derive(Debug)]
@@ -111,5 +116,17 @@ pub(crate) fn python() -> Command {
     let mut command = Command::new(path);
     let clients = setting("VALERA_TEST_PYTHONPATH").expect("nats-py is missing: run `make setup`");
     command.env("PYTHONPATH", clients).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+/// A script in a folder of the checkout, run by Node with the packages that set-up fetched for the folder. Node looks for
+/// these beside the script, hence a copy in `place`.
+pub(crate) fn node(place: &Path, folder: &str, script: &str) -> Command {
+    const MISSING: &str = "Node with npm is missing: install them, then run scripts/setup";
+    let packages = Path::new(&setting("VALERA_TEST_NODE_PACKAGES").expect(MISSING)).join(folder);
+    std::fs::copy(checkout().join(folder).join(script), place.join(script)).unwrap();
+    std::os::unix::fs::symlink(packages.join("node_modules"), place.join("node_modules")).unwrap();
+    let mut command = Command::new(setting("VALERA_TEST_NODE").expect(MISSING));
+    command.arg(place.join(script));
     command
 }

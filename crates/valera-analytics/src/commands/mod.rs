@@ -16,7 +16,9 @@ pub mod status;
 pub mod topology;
 pub mod track;
 pub mod up;
+pub mod validate;
 pub mod verify;
 
+mod lines;
 mod period;
 mod stop;

@@ -70,7 +70,8 @@ impl Tools {
 }
 
 /// What the environment says under `name`, else what `scripts/setup` wrote: beside the servers `VALERA_PG15_BIN`,
-/// `VALERA_NATS_CLI`, `VALERA_TEST_PYTHON` and `VALERA_TEST_PYTHONPATH`, each only where it was found.
+/// `VALERA_NATS_CLI`, `VALERA_TEST_PYTHON`, `VALERA_TEST_PYTHONPATH`, `VALERA_TEST_NODE` and `VALERA_TEST_NODE_PACKAGES`, each
+/// only where it was found.
 pub fn setting(name: &str) -> Option<String> {
     variable(name).or_else(|| {
         let here = std::env::current_dir().ok();

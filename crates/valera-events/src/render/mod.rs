@@ -7,7 +7,7 @@
 mod reference;
 mod schema;
 
-pub use reference::reference;
+pub use reference::{example, reference};
 pub use schema::{envelope_schema, event_schema};
 
 use crate::catalogue::{Catalogue, EVENTS};

@@ -48,8 +48,8 @@ fn event(page: &mut String, spec: &EventSpec) {
     line(page, format_args!("\n```json\n{}\n```", example(spec)));
 }
 
-/// A body with every declared property.
-fn example(spec: &EventSpec) -> String {
+/// A body with every declared property, as JSON text.
+pub fn example(spec: &EventSpec) -> String {
     let member = |property: &PropertySpec| format!("\"{}\": {}", property.name, property.example);
     let properties: Vec<String> = spec.properties.iter().map(member).collect();
     format!(

@@ -109,6 +109,11 @@ fn read(
 }
 
 impl Topology {
+    /// Every stream and consumer with its configuration.
+    pub fn resources(&self) -> impl Iterator<Item = (&Resource, &Map<String, Value>)> {
+        self.wanted.iter().map(|(resource, config)| (resource, config))
+    }
+
     /// The same with another redelivery time for every consumer: tests of redelivery cannot wait a minute.
     #[must_use]
     pub fn with_ack_wait(mut self, ack_wait: Duration) -> Self {

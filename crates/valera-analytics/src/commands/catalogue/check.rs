@@ -1,14 +1,15 @@
 //! `catalogue check`: tries a changed catalogue on the recorded stream and the dead letters, and refuses one that would
 //! refuse what is accepted today.
 
+use super::read;
 use crate::{
     config::{DatabaseArgs, NatsArgs},
     output, report,
     since::Since,
 };
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use valera_events::Catalogue;
 use valera_pipeline::{consume::Link, store::Writer, trial::Trial};
 
@@ -69,9 +70,4 @@ impl Check {
         }
         Ok(())
     }
-}
-
-fn read(file: &Path) -> anyhow::Result<Catalogue> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-    Catalogue::read(&text).with_context(|| format!("{} is no catalogue", file.display()))
 }

@@ -5,7 +5,9 @@
 mod check;
 mod report;
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
+use std::path::Path;
 
 /// Hold the declared events against what is sent
 #[derive(Debug, Args)]
@@ -27,4 +29,10 @@ impl Catalogue {
             Action::Report(report) => report.run().await,
         }
     }
+}
+
+/// Reads a catalogue as `schemas/catalogue.json` renders it.
+pub(super) fn read(file: &Path) -> anyhow::Result<valera_events::Catalogue> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    valera_events::Catalogue::read(&text).with_context(|| format!("{} is no catalogue", file.display()))
 }

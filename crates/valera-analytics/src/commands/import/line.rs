@@ -31,13 +31,10 @@ struct Fields {
     occurred_at: Option<IgnoredAny>,
 }
 
-/// Reads a line, without its line end.
-pub(super) fn read(line: &[u8], keys: &Keys, now: DateTime<Utc>) -> Line {
-    if line.len() > MAX_BODY {
-        return Line::LeftOut(format!(
-            "a line of at most {MAX_BODY} bytes, which the broker takes; got {}",
-            line.len()
-        ));
+/// Reads a line, without its line end; one that is not `whole` was longer than an event can be.
+pub(super) fn read(line: &[u8], whole: bool, keys: &Keys, now: DateTime<Utc>) -> Line {
+    if !whole {
+        return Line::LeftOut(format!("expected a line of at most {MAX_BODY} bytes, which the broker takes"));
     }
     let fields = serde_json::from_slice::<Fields>(line).unwrap_or_default();
     let name = fields.event_name.unwrap_or_default();

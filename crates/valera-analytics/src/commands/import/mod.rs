@@ -9,6 +9,7 @@
 
 mod line;
 
+use super::lines::{self, Lines};
 use crate::{
     config::{ContentKeyArgs, NatsArgs, PseudonymKeysArgs},
     output,
@@ -18,15 +19,10 @@ use chrono::Utc;
 use clap::Args;
 use indicatif::ProgressBar;
 use line::Line;
-use std::{
-    fs::File,
-    io::{self, BufRead, BufReader, Read},
-    path::PathBuf,
-    time::Instant,
-};
+use std::{io::BufReader, path::PathBuf, time::Instant};
 use valera_events::Keys;
 use valera_pipeline::consume::Link;
-use valera_tracker::{Outgoing, Publisher};
+use valera_tracker::{MAX_BODY, Outgoing, Publisher};
 
 /// How many lines are named one by one.
 const NAMED: u64 = 20;
@@ -66,11 +62,11 @@ struct Count {
 impl Import {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let keys = Keys { content: self.content_key.load()?, pseudonym: self.pseudonym_keys.load()? };
-        let (reader, bytes) = self.open()?;
+        let (reader, bytes) = lines::open(&self.file)?;
         let progress = progress_bar(bytes);
         let mut count = Count::default();
         let mut failure = None;
-        let lines = BufReader::new(progress.wrap_read(reader)).split(b'\n');
+        let lines = Lines::new(BufReader::new(progress.wrap_read(reader)), MAX_BODY);
         let lines = lines.map_while(|line| line.map_err(|cause| failure = Some(cause)).ok());
         let messages = lines.filter_map(|line| count.outgoing(&line, &keys));
         let started = Instant::now();
@@ -97,16 +93,6 @@ impl Import {
         }
     }
 
-    /// The file and its size in bytes; 0 where nobody knows it.
-    fn open(&self) -> anyhow::Result<(Box<dyn Read + Send>, u64)> {
-        if self.file.as_os_str() == "-" {
-            return Ok((Box::new(io::stdin()), 0));
-        }
-        let file = File::open(&self.file).with_context(|| format!("opening {}", self.file.display()))?;
-        let bytes = file.metadata()?.len();
-        Ok((Box::new(file), bytes))
-    }
-
     /// How many were published, and how many of these the broker knew.
     async fn publish(&self, messages: impl Iterator<Item = Outgoing>) -> anyhow::Result<(u64, u64)> {
         let (mut published, mut known) = (0, 0);
@@ -129,14 +115,14 @@ impl Import {
 
 impl Count {
     /// The message of a line; `None` for an empty one and one that is left out.
-    fn outgoing(&mut self, line: &[u8], keys: &Keys) -> Option<Outgoing> {
-        self.lines += 1;
-        let line = line.trim_ascii();
-        if line.is_empty() {
+    fn outgoing(&mut self, line: &lines::Line, keys: &Keys) -> Option<Outgoing> {
+        self.lines = line.number;
+        let text = line.text.trim_ascii();
+        if text.is_empty() && line.whole {
             return None;
         }
         self.events += 1;
-        match line::read(line, keys, Utc::now()) {
+        match line::read(text, line.whole, keys, Utc::now()) {
             Line::Publish { message, flaws } => {
                 if let Some(flaws) = flaws {
                     self.flawed += 1;
