@@ -26,6 +26,7 @@ mod letters;
 mod path;
 mod rebuild;
 mod replay;
+mod ruby;
 mod seed_sql;
 mod support;
 mod survival;

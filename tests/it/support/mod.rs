@@ -16,7 +16,7 @@ pub(crate) use recount::{assert_rollups_agree, differences_from_recount};
 pub(crate) use services::{Process, Running};
 pub(crate) use speaker::{Speaker, enable};
 pub(crate) use system::{System, Version};
-pub(crate) use tools::{Said, checkout, nats_cli, node, program, python};
+pub(crate) use tools::{Said, checkout, nats_cli, node, program, python, ruby};
 
 use std::time::{Duration, Instant};
 

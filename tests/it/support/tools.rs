@@ -1,4 +1,4 @@
-//! Programs that a test runs: the product's own, the `nats` CLI, Python with nats-py, Node with its packages. A test fails where
+//! Programs that a test runs: the product's own, the `nats` CLI, Python with nats-py, Node with its packages, Ruby. A test fails where
 //! its program is missing; `scripts/test` leaves it out only by name, and says so.
 
 use super::{Process, System};
@@ -129,4 +129,9 @@ pub(crate) fn node(place: &Path, folder: &str, script: &str) -> Command {
     let mut command = Command::new(setting("VALERA_TEST_NODE").expect(MISSING));
     command.arg(place.join(script));
     command
+}
+
+/// Ruby with minitest.
+pub(crate) fn ruby() -> Command {
+    Command::new(setting("VALERA_TEST_RUBY").expect("Ruby is missing: scripts/setup --with-ruby"))
 }
