@@ -6,8 +6,8 @@ COPY . .
 # The caches outlive the layer, so a change of one line does not build the dependencies again.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
-    cargo build --release --locked --package valera-analytics \
-    && cp target/release/valera-analytics /usr/local/bin/
+    cargo build --profile dist --locked --package valera-analytics \
+    && cp target/dist/valera-analytics /usr/local/bin/
 
 FROM debian:bookworm-slim
 # The directory's owner becomes that of the volume which docker-compose.yml keeps the keys in.

@@ -22,10 +22,10 @@ proof: setup ## Run the long counts: thirty kills over 200,000 events, fifty of 
 		cargo test --release --package valera-tests --locked -- --ignored --test-threads 1 --nocapture survival tracker any_order alerts
 
 bench: setup ## Measure throughput, latency and queries on servers of its own (minutes); writes docs/performance.md
-	cargo run --release --locked --package valera-tests --bin bench -- $(BENCH)
+	cargo run --profile dist --locked --package valera-tests --bin bench -- $(BENCH)
 
 bench-tracker: setup ## Measure what a call of the tracker costs the bot, and how fast its spool drains (minutes); writes docs/tracker-performance.md
-	$(with_tools) cargo run --release --locked --package valera-tests --bin bench-tracker
+	$(with_tools) cargo run --profile dist --locked --package valera-tests --bin bench-tracker
 
 demo: setup ## Watch a simulated bot fill the funnel, on servers that are gone afterwards
 	cargo run --release --locked --package valera-analytics -- demo

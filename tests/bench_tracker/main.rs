@@ -25,7 +25,7 @@ const REPORT: &str = "docs/tracker-performance.md";
 async fn main() -> anyhow::Result<()> {
     config::prepare()?;
     let text = format!(
-        "# What the tracker costs\n\nWritten by `make bench-tracker` on {} cores ({}), release build, at a load of {:.2} before it \
+        "# What the tracker costs\n\nWritten by `make bench-tracker` on {} cores ({}), built with the profile `dist`, at a load of {:.2} before it \
          began; {}.\n\n{}\n{}",
         std::thread::available_parallelism()?,
         host::cpu(),
