@@ -28,11 +28,15 @@ use valera_tracker::{Config, Event, Tracker};
 
 const CALLS: u32 = 60_000;
 const PER_SECOND: u32 = 5_000;
+/// What takes longer than this while it does nothing was interrupted by the machine, and so is a call.
+const SPIN: Duration = Duration::from_micros(5);
 
 /// The figures of one case.
 struct Figures {
     /// Nanoseconds of each call, ascending.
     calls: Vec<u64>,
+    /// The same of as many spins of [`SPIN`].
+    spins: Vec<u64>,
     dropped: u64,
     /// Megabytes by which the process grew.
     grown_mb: f64,
@@ -51,7 +55,10 @@ pub(crate) async fn measure() -> anyhow::Result<String> {
 
     let mut text = format!(
         "## One call\n\n{CALLS} calls of `track` a case at {PER_SECOND}/s, microseconds. Each call checks, hides, mints and \
-         queues.\n\n| NATS | disk of the spool | p50 | p99.9 | longest | dropped | memory grew by |\n|---|---|---|---|---|---|---|\n"
+         queues. After each the same thread spins for {} µs: by how much that takes longer is the machine's share.\n\n\
+         | NATS | disk of the spool | p50 | p99.9 | longest | p99.9 of the spin | longest spin | dropped | memory grew by |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
+        SPIN.as_micros()
     );
     let mut cases = Cases { root: scratch.path(), text: &mut text };
     cases.run("up", "good", &good, None)?;
@@ -87,12 +94,14 @@ impl Cases<'_> {
             Some(fault) => Config { spool: Some(Bad::new(&spool, fault)), ..config },
         };
         let figures = calls(Tracker::start(config)?)?;
-        let at = |share: f64| figures.calls[((figures.calls.len() - 1) as f64 * share) as usize] as f64 / 1e3;
+        let at = |times: &[u64], share: f64| times[((times.len() - 1) as f64 * share) as usize] as f64 / 1e3;
         self.text.push_str(&format!(
-            "| {nats} | {disk} | {:.1} | {:.1} | {:.0} | {} | {:.0} MB |\n",
-            at(0.5),
-            at(0.999),
-            at(1.0),
+            "| {nats} | {disk} | {:.1} | {:.1} | {:.0} | {:.1} | {:.0} | {} | {:.0} MB |\n",
+            at(&figures.calls, 0.5),
+            at(&figures.calls, 0.999),
+            at(&figures.calls, 1.0),
+            at(&figures.spins, 0.999),
+            at(&figures.spins, 1.0),
             figures.dropped,
             figures.grown_mb
         ));
@@ -107,6 +116,7 @@ impl Cases<'_> {
 fn calls(tracker: Tracker) -> anyhow::Result<Figures> {
     let before = resident_mb()?;
     let mut calls = Vec::with_capacity(CALLS as usize);
+    let mut spins = Vec::with_capacity(CALLS as usize);
     let began = Instant::now();
     for n in 0..CALLS {
         let due = began + Duration::from_secs(1) / PER_SECOND * n;
@@ -116,9 +126,20 @@ fn calls(tracker: Tracker) -> anyhow::Result<Figures> {
         let tracked = tracker.track(event);
         calls.push(u64::try_from(called.elapsed().as_nanos())?);
         drop(tracked);
+        spins.push(u64::try_from(spin().as_nanos())?);
     }
     calls.sort_unstable();
-    Ok(Figures { calls, dropped: tracker.stats().dropped(), grown_mb: resident_mb()? - before })
+    spins.sort_unstable();
+    Ok(Figures { calls, spins, dropped: tracker.stats().dropped(), grown_mb: resident_mb()? - before })
+}
+
+/// How long it takes to do nothing for [`SPIN`].
+fn spin() -> Duration {
+    let began = Instant::now();
+    while began.elapsed() < SPIN {
+        std::hint::spin_loop();
+    }
+    began.elapsed()
 }
 
 fn talk(n: u32) -> Event {
