@@ -7,6 +7,7 @@
 //! `state` reads back what a restart has to know, `lease` lets one instance in, `service` runs them.
 
 mod alert;
+pub mod delivery;
 mod detector;
 pub mod history;
 mod incident;

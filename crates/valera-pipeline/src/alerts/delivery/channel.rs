@@ -1,0 +1,61 @@
+//! What a channel is to delivery: somewhere a message can be shown, and perhaps edited.
+//!
+//! Channels differ in what they know when something went wrong, and that decides what may be done next; so the ways to
+//! fail are told apart by what is known, not by what happened. A channel does not remember what it has shown, does not
+//! decide what is worth showing, and does not try again: its caller does.
+
+use super::super::Alert;
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What is to be shown.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The same whenever the same thing is told again: `Nats-Msg-Id` of the step, `digest/<day>` of a morning.
+    pub key: String,
+    /// The step, for channels that pass on data; `None` for what is not about one incident.
+    pub alert: Option<Alert>,
+    /// One line without markup, such as the subject of a mail.
+    pub title: String,
+    /// The whole without markup.
+    pub text: String,
+    /// The whole as HTML of the kind that Telegram takes, every value in it escaped.
+    pub html: String,
+}
+
+/// Where a message stands, so that it can be edited: what, the channel alone knows. Nothing where it cannot be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown(pub serde_json::Map<String, serde_json::Value>);
+
+/// Why a message was not shown, as far as is known.
+#[derive(Debug, thiserror::Error)]
+pub enum Undelivered {
+    /// It was not taken, and is not to be tried before this long.
+    #[error("told to wait {} s", .0.as_secs())]
+    Busy(Duration),
+    /// It was not taken: nobody answered, or the channel is broken for every message. The cause goes to operators, so it
+    /// holds no secret and no personal value.
+    #[error("{0:#}")]
+    Away(anyhow::Error),
+    /// It was sent and no answer came: it may have been shown.
+    #[error("no answer: {0:#}")]
+    Unknown(anyhow::Error),
+    /// This one message is refused for good; others may be taken.
+    #[error("refused: {0}")]
+    Refused(String),
+}
+
+/// A way to people.
+pub trait Channel: Send {
+    /// In `notify_<name>`, the durable consumer, and in every report.
+    fn name(&self) -> &'static str;
+
+    /// Shows a message, or puts it in the place of what `shown` says was shown before of the same incident. Makes one
+    /// attempt, within half a minute.
+    fn show<'a>(
+        &'a mut self,
+        message: &'a Message,
+        shown: Option<&'a Shown>,
+    ) -> BoxFuture<'a, Result<Shown, Undelivered>>;
+}

@@ -1,0 +1,3 @@
+//! Delivery: brings what stands on `ALERTS` to people, channel by channel.
+
+pub mod channel;
