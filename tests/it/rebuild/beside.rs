@@ -1,7 +1,8 @@
 //! A rebuild beside those who write and read the rollups, and beside what holds it up.
 
 use super::built;
-use crate::support::{A_MINUTE, Load, System, assert_rollups_agree, contents, event, eventually};
+use crate::support::{A_MINUTE, Load, Running, System, assert_rollups_agree, contents, event, eventually};
+use anyhow::{Context, ensure};
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
 use sqlx::Connection;
@@ -14,12 +15,13 @@ use valera_pipeline::{
     store::shadow::{PREVIOUS, note_arrivals},
 };
 
-/// Reads until told to stop; every answer has to be whole.
+/// Reads until told to stop, and says how often; every answer has to be whole. It does not panic: what a task of its own
+/// prints is not told with the test that failed.
 #[allow(clippy::disallowed_methods, reason = "the test is the supervisor")]
-fn reader(system: &System, enough: CancellationToken) -> tokio::task::JoinHandle<u64> {
+fn reader(system: &System, enough: CancellationToken) -> tokio::task::JoinHandle<anyhow::Result<u64>> {
     let url = system.local.postgres.url();
     tokio::spawn(async move {
-        let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+        let mut connection = sqlx::PgConnection::connect(&url).await.context("the reader connects")?;
         let (mut answers, mut most) = (0, 0_i64);
         while !enough.is_cancelled() {
             // One statement over tables, a view and a function: all of the same rollups, and never fewer events.
@@ -31,21 +33,53 @@ fn reader(system: &System, enough: CancellationToken) -> tokio::task::JoinHandle
             )
             .fetch_one(&mut connection)
             .await
-            .unwrap();
-            assert!(chats == counts && chats == days && chats == weeks, "half: {chats} {counts} {days} {weeks}");
-            assert!(chats >= most, "a gap: {chats} after {most}");
+            .with_context(|| format!("the reader sums, after {answers} answers"))?;
+            ensure!(
+                chats == counts && chats == days && chats == weeks,
+                "a reader saw a half after {answers} answers: {chats} {counts} {days} {weeks}"
+            );
+            ensure!(chats >= most, "a reader saw a gap after {answers} answers: {chats} after {most}");
             let total: i64 =
                 sqlx::query_scalar("SELECT total_chats FROM rollups.conversion_funnel('2020-01-01', '2040-01-01')")
                     .fetch_one(&mut connection)
                     .await
-                    .unwrap();
-            assert!(total > 0, "a function found nothing");
+                    .with_context(|| format!("the reader asks the function, after {answers} answers"))?;
+            ensure!(total > 0, "a function found nothing after {answers} answers");
             most = chats;
             answers += 1;
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        answers
+        Ok(answers)
     })
+}
+
+/// How long most rebuilds wait for what raw lacks.
+const A_SECOND: Duration = Duration::from_secs(1);
+
+/// Rebuilds and swaps; `step` is what the failure is told with.
+async fn rebuilt(system: &System, wait: Duration, step: &str) -> anyhow::Result<()> {
+    let shutdown = CancellationToken::new();
+    let rebuild = Rebuild::build(system.environment(), wait, |_| {}, &shutdown).await;
+    let rebuild = rebuild.with_context(|| format!("building: {step}"))?;
+    rebuild.swap(|_| {}).await.with_context(|| format!("swapping: {step}"))?;
+    Ok(())
+}
+
+/// Three rebuilds, and the persister away during the second; gives the one that runs in the end.
+async fn rebuild_three_times(system: &System, persister: Running) -> anyhow::Result<Running> {
+    rebuilt(system, A_SECOND, "beside both services").await?;
+    // The rollups run ahead of raw: the swap waits for it.
+    persister.stop().await;
+    let ahead = "SELECT (SELECT count(*) FROM rollups.inbox) - (SELECT count(*) FROM analytics_events)";
+    eventually("the rollups are ahead", async || system.count(ahead).await > 100).await;
+    let resuming = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        system.run(Service::Persister)
+    };
+    let (waited, persister) = futures::join!(rebuilt(system, A_MINUTE, "while raw is behind"), resuming);
+    waited?;
+    rebuilt(system, A_SECOND, "after raw has caught up").await?;
+    Ok(persister)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -59,29 +93,24 @@ async fn rebuilds_under_live_load_lose_nothing_and_readers_see_neither_gap_nor_h
     let enough = CancellationToken::new();
     let reading = reader(&system, enough.clone());
 
-    built(&system).await.swap(|_| {}).await.unwrap();
-    // The rollups run ahead of raw: the swap waits for it.
-    persister.stop().await;
-    let ahead = "SELECT (SELECT count(*) FROM rollups.inbox) - (SELECT count(*) FROM analytics_events)";
-    eventually("the rollups are ahead", async || system.count(ahead).await > 100).await;
-    let shutdown = CancellationToken::new();
-    let rebuilding = Rebuild::build(system.environment(), Duration::from_secs(60), |_| {}, &shutdown);
-    let resuming = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        system.run(Service::Persister)
+    let persister = match rebuild_three_times(&system, persister).await {
+        Ok(persister) => persister,
+        Err(cause) => {
+            enough.cancel();
+            panic!("a rebuild failed: {cause:#}; the reader: {:?}", reading.await.unwrap());
+        }
     };
-    let (rebuilt, persister) = futures::join!(rebuilding, resuming);
-    rebuilt.unwrap().swap(|_| {}).await.unwrap();
-    built(&system).await.swap(|_| {}).await.unwrap();
 
     first.stop().await;
     system.drained().await;
     enough.cancel();
-    assert!(reading.await.unwrap() > 10);
+    let answers = reading.await.unwrap().unwrap_or_else(|cause| panic!("{cause:#}"));
+    assert!(answers > 10, "the reader had only {answers} answers");
     for service in [rollups, persister] {
         service.stop().await;
     }
-    assert_eq!(system.count("SELECT count(*) FROM dead_letters").await, 0);
+    let letters = system.rows::<(String,)>("SELECT reasons::text FROM dead_letters LIMIT 5").await;
+    assert!(letters.is_empty(), "dead letters: {letters:?}");
     assert_rollups_agree(&system).await;
 }
 

@@ -1,9 +1,15 @@
 //! A replay that is killed, paused, cancelled, or not alone.
 
-use super::{all_into, empty_the_rollups};
+use super::{all_into, empty_the_rollups, replay};
 use crate::support::{Ledger, Load, System, eventually};
 use std::time::Duration;
-use valera_pipeline::{replay::Replay, service::Service, store::replays};
+use tokio_util::sync::CancellationToken;
+use valera_pipeline::{
+    consume::Link,
+    replay::{End, Replay, Request, cancel, preview},
+    service::Service,
+    store::replays,
+};
 
 async fn position(system: &System) -> i64 {
     system.count("SELECT coalesce(max(position), 0) FROM replays").await
@@ -126,6 +132,33 @@ async fn a_cancelled_replay_keeps_what_it_stored_and_is_not_resumed() {
     ledger.assert_exact(&system).await;
     let consumers = system.jetstream().await.get_stream("ANALYTICS").await.unwrap().consumer_info("replay").await;
     assert!(consumers.is_err(), "the consumer stayed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_ends_in_whatever_way_lets_the_next_one_begin_at_once() {
+    let (system, ledger) = system_that_lost_its_store(500).await;
+    let environment = system.environment();
+    let request = all_into(Service::Persister);
+    let (never, stopped) = (CancellationToken::new(), CancellationToken::new());
+    stopped.cancel();
+    for _ in 0..20 {
+        preview(environment, &request, |_| {}, &never).await.unwrap();
+        preview(environment, &request, |_| {}, &stopped).await.unwrap_err();
+        let begun = Replay::begin(environment, &request).await.unwrap();
+        let (end, row) = begun.run(None, |_| {}, &stopped).await.unwrap();
+        assert_eq!(end, End::Stopped);
+        Replay::begin(environment, &Request { subject: "analytics.x".to_owned(), ..request.clone() })
+            .await
+            .err()
+            .unwrap();
+        Replay::resume(environment, "nobody").await.err().unwrap();
+        cancel(&environment.database_url, &Link::new(&environment.nats_url, "test"), &row.name).await.unwrap();
+        Replay::resume(environment, &row.name).await.err().unwrap();
+        let begun = Replay::begin(environment, &request).await.unwrap();
+        assert_eq!(begun.run(None, |_| {}, &never).await.unwrap().0, End::Done);
+    }
+    replay(&system, &all_into(Service::Rollups)).await;
+    ledger.assert_exact(&system).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

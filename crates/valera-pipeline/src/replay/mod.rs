@@ -27,7 +27,7 @@ use crate::{
         replays::{self, ReplayRow},
     },
 };
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, ensure};
 use async_nats::jetstream;
 use chrono::Utc;
 use preview::Preview;
@@ -80,24 +80,11 @@ impl Replay {
     /// When another is at work, an open one of that name asked for something else, the part is empty, or a server does
     /// not answer.
     pub async fn begin(environment: &Environment, request: &Request) -> anyhow::Result<Self> {
-        let mut ledger = ledger(environment)?;
-        replays::lock(ledger.connection().await?).await?;
-        let row = row(environment, request).await?;
-        if let Some(open) = replays::find(ledger.connection().await?, &row.name).await?.filter(ReplayRow::is_open) {
-            let asked = |row: &ReplayRow| {
-                (row.consumer.clone(), row.subject.clone(), row.asked_from.clone(), row.asked_to.clone())
-            };
-            ensure!(
-                asked(&open) == asked(&row),
-                "the replay {name} is open and asked for something else: `valera-analytics replay resume {name}` goes on \
-                 with it, `replay cancel {name}` ends it, --name gives this one another name",
-                name = open.name
-            );
-            return Self::open(environment, ledger, open).await;
+        let mut ledger = locked(environment).await?;
+        match written_down(environment, request, &mut ledger).await {
+            Ok(row) => Self::open(environment, ledger, row).await,
+            Err(cause) => released(ledger, Err(cause)).await,
         }
-        ensure!(row.first_seq <= row.last_seq, "there is no message in this part of the stream");
-        replays::begin(ledger.connection().await?, &row).await?;
-        Self::open(environment, ledger, row).await
     }
 
     /// Goes on with an open replay.
@@ -105,21 +92,21 @@ impl Replay {
     /// # Errors
     /// When there is none of that name, another is at work, or a server does not answer.
     pub async fn resume(environment: &Environment, name: &str) -> anyhow::Result<Self> {
-        let mut ledger = ledger(environment)?;
-        let connection = ledger.connection().await?;
-        replays::lock(connection).await?;
-        match replays::find(connection, name).await? {
-            Some(row) if row.is_open() => Self::open(environment, ledger, row).await,
-            Some(row) => bail!("the replay {name} is {}; there is nothing to resume", row.status),
-            None => bail!("there is no replay {name}; `valera-analytics replay list` names them"),
-        }
+        let mut ledger = locked(environment).await?;
+        let refusal = match replays::find(ledger.connection().await?, name).await? {
+            Some(row) if row.is_open() => return Self::open(environment, ledger, row).await,
+            Some(row) => anyhow!("the replay {name} is {}; there is nothing to resume", row.status),
+            None => anyhow!("there is no replay {name}; `valera-analytics replay list` names them"),
+        };
+        released(ledger, Err(refusal)).await
     }
 
     async fn open(environment: &Environment, mut ledger: Writer, row: ReplayRow) -> anyhow::Result<Self> {
         let service = Service::ALL.into_iter().find(|service| service.name() == row.consumer);
         let service = service.with_context(|| format!("the replay {} is for {}", row.name, row.consumer))?;
-        let taken = replays::take(ledger.connection().await?, &row.name).await?;
-        ensure!(taken, "the replay {} has just been ended", row.name);
+        if !replays::take(ledger.connection().await?, &row.name).await? {
+            return released(ledger, Err(anyhow!("the replay {} has just been ended", row.name))).await;
+        }
         Ok(Self { environment: environment.clone(), service, row, ledger })
     }
 
@@ -155,7 +142,7 @@ impl Replay {
             }
         };
         let closed = reader.close().await;
-        let finished = steps.finish(ended?).await?;
+        let finished = steps.finish(ended).await?;
         closed.map(|()| finished)
     }
 }
@@ -170,8 +157,17 @@ pub async fn preview(
     mut watch: impl FnMut(&Progress),
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Vec<PreviewRow>> {
-    let mut ledger = ledger(environment)?;
-    replays::lock(ledger.connection().await?).await?;
+    let ledger = locked(environment).await?;
+    let counted = count(environment, request, &mut watch, shutdown).await;
+    released(ledger, counted).await
+}
+
+async fn count(
+    environment: &Environment,
+    request: &Request,
+    watch: &mut impl FnMut(&Progress),
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Vec<PreviewRow>> {
     let row = row(environment, request).await?;
     let calendar = environment.calendar().await?;
     let handler = Preview::of(request.into, &environment.database_url, calendar, environment.keys.clone()).await?;
@@ -198,7 +194,8 @@ pub async fn cancel(database_url: &str, nats: &Link, name: &str) -> anyhow::Resu
     ensure!(known, "there is no open replay {name}");
     // One at work sees it and clears up itself.
     if replays::lock(connection).await.is_ok() {
-        reader::remove(&jetstream::new(nats.connect().await?), CONSUMER).await?;
+        let removed = async { reader::remove(&jetstream::new(nats.connect().await?), CONSUMER).await };
+        return released(ledger, removed.await).await;
     }
     Ok(())
 }
@@ -267,6 +264,30 @@ async fn insist<H: Handler>(handler: &mut H, batch: &H::Batch, shutdown: &Cancel
     }
 }
 
+/// The row of an open replay that asked for the same, or a new one.
+async fn written_down(
+    environment: &Environment,
+    request: &Request,
+    ledger: &mut Writer,
+) -> anyhow::Result<ReplayRow> {
+    let row = row(environment, request).await?;
+    if let Some(open) = replays::find(ledger.connection().await?, &row.name).await?.filter(ReplayRow::is_open) {
+        let asked = |row: &ReplayRow| {
+            (row.consumer.clone(), row.subject.clone(), row.asked_from.clone(), row.asked_to.clone())
+        };
+        ensure!(
+            asked(&open) == asked(&row),
+            "the replay {name} is open and asked for something else: `valera-analytics replay resume {name}` goes on \
+             with it, `replay cancel {name}` ends it, --name gives this one another name",
+            name = open.name
+        );
+        return Ok(open);
+    }
+    ensure!(row.first_seq <= row.last_seq, "there is no message in this part of the stream");
+    replays::begin(ledger.connection().await?, &row).await?;
+    Ok(row)
+}
+
 async fn row(environment: &Environment, request: &Request) -> anyhow::Result<ReplayRow> {
     let context = jetstream::new(link(environment).connect().await?);
     let part = Part::of(&context, request.from, request.to).await?;
@@ -294,8 +315,20 @@ async fn row(environment: &Environment, request: &Request) -> anyhow::Result<Rep
     })
 }
 
-fn ledger(environment: &Environment) -> anyhow::Result<Writer> {
-    Writer::new(&environment.database_url, "valera replay", "")
+/// A session that holds the lock of replays.
+async fn locked(environment: &Environment) -> anyhow::Result<Writer> {
+    let mut ledger = Writer::new(&environment.database_url, "valera replay", "")?;
+    replays::lock(ledger.connection().await?).await?;
+    Ok(ledger)
+}
+
+/// Lets the lock of replays go, so that the next one need not wait until Postgres misses this session.
+async fn released<T>(mut ledger: Writer, ended: anyhow::Result<T>) -> anyhow::Result<T> {
+    let unlocked = async { replays::unlock(ledger.connection().await?).await };
+    if let Err(cause) = unlocked.await {
+        tracing::debug!(cause = format!("{cause:#}"), "could not let the lock of replays go");
+    }
+    ended
 }
 
 fn link(environment: &Environment) -> Link {

@@ -60,8 +60,16 @@ impl<'a, W: FnMut(&Progress)> Steps<'a, W> {
         Self { row, ledger, courtesy, rate, started: Instant::now(), handled: 0, watch, shutdown }
     }
 
-    /// Writes the end down, unless there is more to do, and gives the row.
-    pub(super) async fn finish(mut self, is_all: bool) -> anyhow::Result<(End, ReplayRow)> {
+    /// Writes the end down, unless there is more to do, lets the next replay begin, and gives the row.
+    pub(super) async fn finish(mut self, ended: anyhow::Result<bool>) -> anyhow::Result<(End, ReplayRow)> {
+        let finished = match ended {
+            Ok(is_all) => self.write_end(is_all).await,
+            Err(cause) => Err(cause),
+        };
+        super::released(self.ledger, finished).await
+    }
+
+    async fn write_end(&mut self, is_all: bool) -> anyhow::Result<(End, ReplayRow)> {
         let name = self.row.name.clone();
         let connection = self.ledger.connection().await?;
         if is_all {

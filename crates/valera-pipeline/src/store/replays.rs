@@ -1,7 +1,8 @@
 //! The rows of replays, and the lock that lets only one be at work.
 //!
 //! There is one consumer `replay`, so two at once would take each other's messages. The lock belongs to the session
-//! that writes the row: a killed replay's is free at once, and every step asks for it anew, since a session may break.
+//! that writes the row: a killed replay's is free as soon as Postgres notices, one that ends lets it go itself, and every
+//! step asks for it anew, since a session may break.
 //! It does not know what a replay does.
 
 use crate::handler::Outcome;
@@ -114,6 +115,20 @@ pub async fn lock(connection: &mut PgConnection) -> anyhow::Result<()> {
         ),
         None => bail!("another replay is at work, a dry run; there is one consumer for all replays: wait for it"),
     }
+}
+
+/// Lets the lock go, however often this session has taken it: Postgres notices a closed connection only a moment later,
+/// and until then would refuse the next replay.
+///
+/// # Errors
+/// When Postgres does not answer; the lock goes with the session then.
+pub async fn unlock(connection: &mut PgConnection) -> anyhow::Result<()> {
+    // A session of a replay takes no other.
+    sqlx::query("SELECT pg_advisory_unlock_all()")
+        .execute(connection)
+        .await
+        .context("letting the lock of replays go")?;
+    Ok(())
 }
 
 /// Writes a new replay; one of the same name that has come to its end gives way.
