@@ -24,6 +24,7 @@ mod golden;
 mod hostile;
 mod letters;
 mod path;
+mod publishers;
 mod rebuild;
 mod replay;
 mod ruby;

@@ -59,7 +59,7 @@ impl Cli {
                 Command::Topology(topology) => topology.run().await,
                 Command::Track(track) => track.run().await,
                 Command::Import(import) => import.run().await,
-                Command::Validate(validate) => validate.run(),
+                Command::Validate(validate) => validate.run().await,
                 Command::Funnel(funnel) => funnel.run().await,
                 Command::Latency(latency) => latency.run().await,
                 Command::Status(status) => status.run().await,

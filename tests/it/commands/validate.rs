@@ -1,11 +1,13 @@
 //! `validate`: what would end in the dead letters is named before anything is published, without a server.
 
-use crate::support::{Said, checkout, program};
-use chrono::Utc;
+use super::file as file_of;
+use crate::support::{Said, System, checkout, event, program};
+use chrono::{SecondsFormat, SubsecRound, TimeDelta, Utc};
 use serde_json::{Value, json};
 use std::{io::Write, path::Path, process::Stdio};
 use valera_analytics::embedded::scratch_dir;
 use valera_events::Catalogue;
+use valera_pipeline::service::Service;
 
 const EVENTS: &str = r#"{"event_name":"ai_dialog_started","chat_id":1}
 
@@ -153,4 +155,40 @@ fn a_line_without_end_is_named_and_the_next_one_judged() {
     );
     said.complaining(1, &["2 of 2 events"]);
     assert!(said.out.contains("-:1: too_large") && said.out.contains("-:2: bad_chat_id at chat_id"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn published_events_are_waited_for_until_each_has_arrived_or_is_named() {
+    let system = System::start().await;
+    let at = (Utc::now() - TimeDelta::minutes(1)).trunc_subsecs(6);
+    let known = event("ai_dialog_started", 1, at, json!({"message_type": "text"}));
+    let flawed = event("cart_confirmed", 1, at, json!({"services_count": "2"}));
+    let never = event("cart_confirmed", 2, at, json!({}));
+    let time = at.to_rfc3339_opts(SecondsFormat::Micros, true);
+    let nameless = json!({"event_name": "service_added", "chat_id": 3, "occurred_at": time}).to_string();
+    known.publish(&system).await;
+    flawed.publish(&system).await;
+    system.publish("analytics.service_added", &[("Nats-Msg-Id", "cart/3")], nameless.clone()).await;
+    let text = |events: &[String]| events.join("\n");
+    let line = |event: &crate::support::EventBuilder| String::from_utf8(event.body().to_vec()).unwrap();
+
+    let persister = system.run(Service::Persister);
+    let arrived = file_of(&system, "arrived.ndjson", &text(&[line(&known), nameless.clone()]));
+    let out = system.says(&["validate", "--arrived", "--within", "1m", arrived.to_str().unwrap()]).well();
+    assert_eq!(out, "2 events, 0 rejected, 0 undeclared, 0 not arrived\n");
+    let other = known.clone().with("chat_id", json!(9));
+    let unknowable = r#"{"event_name":"service_added","chat_id":3}"#.to_owned();
+    let all = [line(&known), line(&flawed), nameless, line(&never), line(&other), unknowable];
+    let path = file_of(&system, "sent.ndjson", &text(&all));
+    let said = system.says(&["validate", "--arrived", "--within", "1s", path.to_str().unwrap()]);
+    persister.stop().await;
+    said.complaining(1, &["3 of 6 events have not arrived, 1 are in the dead letters"]);
+    let named: Vec<_> =
+        said.out.lines().map(|line| line.rsplit_once(".ndjson:").map_or(line, |(_, said)| said)).collect();
+    assert!(named[0].starts_with("2: wrong_type at properties.services_count"), "{named:#?}");
+    assert!(named[1].starts_with("4: cart_confirmed has not arrived: not within 1s"), "{named:#?}");
+    assert_eq!(named[2], "5: ai_dialog_started has not arrived: another event is stored under its event_id");
+    assert!(named[3].starts_with("6: service_added has not arrived: cannot be found"), "{named:#?}");
+    assert_eq!(named[4], "6 events, 1 rejected, 0 undeclared, 3 not arrived");
+    Said::by(program().args(["validate", "--arrived"])).complaining(2, &["--database-url"]);
 }

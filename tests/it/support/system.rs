@@ -87,6 +87,11 @@ impl System {
         self.local.nats.url().replace("://", "://talker:talker@")
     }
 
+    /// The address under which events may be published and their acks heard.
+    pub(crate) fn publisher_url(&self) -> String {
+        self.local.nats.url().replace("://", "://publisher:publisher@")
+    }
+
     /// A directory that goes with the system.
     pub(crate) fn dir(&self) -> &std::path::Path {
         self.dir.path()

@@ -4,6 +4,7 @@
 //! rows and ids; it does not know what a handler or a message is.
 
 pub mod acceptance;
+pub mod arrivals;
 pub mod calendar;
 pub mod comparison;
 pub mod copy;

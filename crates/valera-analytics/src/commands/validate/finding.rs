@@ -24,11 +24,14 @@ pub(super) struct Finding {
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<usize>,
     /// Where its subject is a legal one.
-    event_name: Option<String>,
+    pub(super) event_name: Option<String>,
     /// Why it is rejected; empty where it is not.
     pub(super) reasons: Vec<Reason>,
     /// `event_name`, or the properties, that the catalogue does not declare.
-    pub(super) undeclared: Vec<String>,
+    undeclared: Vec<String>,
+    /// Why it counts as not arrived; `None` where it has, or where that was not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) missing: Option<String>,
 }
 
 /// The verdicts on all events.
@@ -38,6 +41,9 @@ pub(super) struct Report {
     pub(super) rejected: u64,
     /// Accepted ones of which the name or a property is not declared.
     pub(super) undeclared: u64,
+    /// Those that were to arrive and have not; `None` where that was not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) missing: Option<u64>,
     findings: Vec<Finding>,
     /// How many are not among the findings, which are the first thousand.
     unnamed: u64,
@@ -47,10 +53,11 @@ impl Report {
     /// Counts an event.
     pub(super) fn add(&mut self, finding: Finding) {
         self.events += 1;
-        match (finding.reasons.is_empty(), finding.undeclared.is_empty()) {
-            (true, true) => return,
-            (true, false) => self.undeclared += 1,
-            (false, _) => self.rejected += 1,
+        match (&finding.missing, finding.reasons.is_empty(), finding.undeclared.is_empty()) {
+            (None, true, true) => return,
+            (Some(_), true, _) => self.missing = self.missing.map(|missing| missing + 1),
+            (None, true, false) => self.undeclared += 1,
+            (_, false, _) => self.rejected += 1,
         }
         if self.findings.len() < NAMED {
             self.findings.push(finding);
@@ -62,23 +69,28 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { events, rejected, undeclared, findings, unnamed } = self;
+        let Self { events, rejected, undeclared, missing, findings, unnamed } = self;
         findings.iter().try_for_each(|finding| finding.fmt(f))?;
         if *unnamed > 0 {
             writeln!(f, "and {unnamed} more")?;
         }
-        writeln!(f, "{events} events, {rejected} rejected, {undeclared} undeclared")
+        write!(f, "{events} events, {rejected} rejected, {undeclared} undeclared")?;
+        missing.map_or(Ok(()), |missing| write!(f, ", {missing} not arrived"))?;
+        writeln!(f)
     }
 }
 
 impl fmt::Display for Finding {
     /// A line for each fault, as compilers write them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, index, event_name, reasons, undeclared } = self;
+        let Self { file, line, index, event_name, reasons, undeclared, missing } = self;
         let place = index.map_or_else(String::new, |index| format!("[{index}]"));
         let name = event_name.as_deref().unwrap_or_default();
         for reason in reasons {
             writeln!(f, "{file}:{line}:{place} {reason}")?;
+        }
+        if let Some(why) = missing {
+            writeln!(f, "{file}:{line}:{place} {name} has not arrived: {why}")?;
         }
         for path in undeclared {
             match path.as_str() {
@@ -116,6 +128,7 @@ impl Judge {
             event_name: None,
             reasons: Vec::new(),
             undeclared: Vec::new(),
+            missing: None,
         };
         if !whole {
             let expected =
