@@ -316,7 +316,8 @@ module ValeraAnalytics
 
   # Where events wait while the gateway does not take them: files of NDJSON in one directory that processes may share. A
   # file belongs to whoever holds its lock: the process that writes it, then the one that sends it. What a dead process
-  # left has no owner, and the next one that looks takes it. It does not know what is in a line.
+  # left has no owner, and the next one that looks takes it. Safe to call from several threads. It does not know what is in
+  # a line.
   class Spill
     REJECTED = "events.rejected"
     NAME = "*.ndjson"
@@ -361,40 +362,17 @@ module ValeraAnalytics
 
     def initialize(config, log)
       @dir, @limit, @segment_limit, @log = config.spill_dir, config.spill_bytes, config.segment_bytes, log
+      @mutex = Mutex.new
     end
 
     # Puts lines on the disk; false where that cannot be.
     def append(lines)
-      return false unless @dir
-
-      data = lines.join("\n") << "\n"
-      if bytes + data.bytesize > @limit
-        @log.warn(:spill_full, "#{@dir} holds #{@limit} bytes, as many as it may; events wait in memory")
-        return false
-      end
-      @current ||= create
-      write(@current, data)
-      seal if @current.size > @segment_limit
-      true
-    rescue SystemCallError, IOError => e
-      @log.warn(:spill, "cannot write to #{@dir}: #{e.class}; events wait in memory")
-      seal
-      false
+      @dir ? @mutex.synchronize { put(lines) } : false
     end
 
     # Keeps a line that the gateway refuses for good, beside the others.
     def reject(line)
-      return false unless @dir && bytes + line.bytesize < @limit
-
-      FileUtils.mkdir_p(@dir, mode: 0o700)
-      File.open(File.join(@dir, REJECTED), MAKE, 0o600) do |file|
-        file.flock(File::LOCK_EX)
-        write(file, "#{line}\n")
-      end
-      true
-    rescue SystemCallError, IOError => e
-      @log.warn(:spill, "cannot write to #{@dir}: #{e.class}")
-      false
+      @dir ? @mutex.synchronize { put_aside(line) } : false
     end
 
     # The oldest file that nobody owns, now ours; nil where there is none.
@@ -430,14 +408,48 @@ module ValeraAnalytics
     # Lets go of the file that is being written: whoever looks next sends it. In a child after a fork this closes the
     # child's copy, and the parent keeps the lock.
     def seal
+      @mutex.synchronize { close_current }
+    end
+
+    private
+
+    def put(lines)
+      data = lines.join("\n") << "\n"
+      if bytes + data.bytesize > @limit
+        @log.warn(:spill_full, "#{@dir} holds #{@limit} bytes, as many as it may; events wait in memory")
+        return false
+      end
+      @current ||= create
+      write(@current, data)
+      close_current if @current.size > @segment_limit
+      true
+    rescue SystemCallError, IOError => e
+      @log.warn(:spill, "cannot write to #{@dir}: #{e.class}; events wait in memory")
+      close_current
+      false
+    end
+
+    def put_aside(line)
+      return false unless bytes + line.bytesize < @limit
+
+      FileUtils.mkdir_p(@dir, mode: 0o700)
+      File.open(File.join(@dir, REJECTED), MAKE, 0o600) do |file|
+        file.flock(File::LOCK_EX)
+        write(file, "#{line}\n")
+      end
+      true
+    rescue SystemCallError, IOError => e
+      @log.warn(:spill, "cannot write to #{@dir}: #{e.class}")
+      false
+    end
+
+    def close_current
       @current&.close
     rescue SystemCallError, IOError
       nil
     ensure
       @current = nil
     end
-
-    private
 
     def paths
       Dir.glob(File.join(@dir, NAME)).sort
@@ -587,9 +599,26 @@ module ValeraAnalytics
     end
   end
 
-  # The queue and the thread that empties it. All that a process has is in its Life; a child begins a new one.
+  # What one process has in hand: its queue, and what was taken from it and is not settled. A child begins a life of its own.
+  class Life
+    attr_reader :pid, :mutex, :changed, :filling, :idle
+    # in_flight is the worker's, to be sent; spilling is the relief's, on its way to the disk; bytes is of all three.
+    attr_accessor :queue, :in_flight, :spilling, :bytes, :worker, :relief, :hurry, :stopping
+
+    def initialize
+      @pid = Process.pid
+      @mutex = Mutex.new
+      @changed, @filling, @idle = Array.new(3) { ConditionVariable.new }
+      @queue, @in_flight, @spilling, @bytes = [], [], [], 0
+    end
+
+    def held
+      @queue.size + @in_flight.size + @spilling.size
+    end
+  end
+
+  # The queue, the worker that sends what is in it, and a relief that takes it to the disk when it fills up meanwhile.
   class Client
-    Life = Struct.new(:pid, :mutex, :changed, :idle, :queue, :bytes, :in_flight, :thread, :stopping, :hurry, :closed)
     COUNTED = %i[tracked accepted rejected refused spilled drained retries queue_full too_large internal stopped lost].freeze
 
     attr_reader :config
@@ -629,14 +658,13 @@ module ValeraAnalytics
     def close(timeout = @config.exit_timeout)
       guarded do
         life = current
-        await(timeout) { life.closed = life.stopping = true }
-        life.thread&.kill&.join(0.5)
-        left = life.in_flight + life.queue
-        life.in_flight, life.queue = [], []
+        await(timeout) { life.stopping = true }
+        [life.worker, life.relief].compact.each { |thread| thread.kill.join(0.5) }
+        left = life.in_flight + life.spilling + life.queue
+        life.in_flight, life.spilling, life.queue = [], [], []
         keep_at_exit(left) unless left.empty?
         @log.tell_notes
-        @gateway.forget
-        @spill.seal
+        let_go
         nil
       end
     end
@@ -645,7 +673,7 @@ module ValeraAnalytics
       guarded do
         life = current
         counted = COUNTED.map { |name| [name, @counts[name]] }.to_h
-        counted.merge(enabled: enabled?, queued: life.queue.size, in_flight: life.in_flight.size,
+        counted.merge(enabled: enabled?, queued: life.queue.size, in_flight: life.in_flight.size + life.spilling.size,
                       spilled_bytes: @spill.waiting_bytes, gateway: @trouble ? "away: #{@trouble}" : "up",
                       retry_in: [@next_try - ValeraAnalytics.monotonic, 0].max.round(1))
       end || {}
@@ -653,7 +681,7 @@ module ValeraAnalytics
 
     # Starts the thread before the first event, so that what an earlier process left is sent.
     def start
-      guarded { current.tap { |life| life.mutex.synchronize { ensure_thread(life) } } if @config.enabled }
+      guarded { current.tap { |life| life.mutex.synchronize { ensure_worker(life) } } if @config.enabled }
       nil
     end
 
@@ -694,16 +722,20 @@ module ValeraAnalytics
     end
 
     def begin_life
-      @gateway&.forget
-      @spill&.seal
-      @segment&.close
-      @segment = nil
+      let_go
       @counts = Hash.new(0)
       @spill = Spill.new(@config, @log)
       @gateway = Gateway.new(@config)
       @failures, @next_try, @next_scan, @trouble = 0, 0.0, 0.0, nil
-      mutex = Mutex.new
-      @life = Life.new(Process.pid, mutex, ConditionVariable.new, ConditionVariable.new, [], 0, [])
+      @life = Life.new
+    end
+
+    # Of the connection and the files, whose locks go with them; in a child they stay the parent's.
+    def let_go
+      @gateway&.forget
+      @spill&.seal
+      @segment&.close
+      @segment = nil
     end
 
     def push(line)
@@ -716,19 +748,30 @@ module ValeraAnalytics
     end
 
     def enqueue(life, line)
-      return turn_away(:stopped, "after the end an event is dropped") if life.closed
+      return turn_away(:stopped, "after the end an event is dropped") if life.stopping
 
-      held = life.queue.size + life.in_flight.size
-      if held >= @config.queue_events || life.bytes + line.bytesize > @config.queue_bytes
+      if life.held >= @config.queue_events || life.bytes + line.bytesize > @config.queue_bytes
         return turn_away(:queue_full, "the queue is full: #{@counts[:queue_full] + 1} events are dropped so far")
       end
 
       count(:tracked)
       life.queue << line
       life.bytes += line.bytesize
-      ensure_thread(life)
+      ensure_worker(life)
       life.changed.signal if life.queue.size == 1 || life.queue.size == @config.batch_events
+      relieve(life) if filling?(life)
       true
+    end
+
+    def filling?(life)
+      life.queue.size > @config.queue_events / 2 || life.bytes > @config.queue_bytes / 2
+    end
+
+    def relieve(life)
+      return unless @config.spill_dir
+
+      life.relief = thread("valera-relief") { relief(life) } unless life.relief&.alive?
+      life.filling.signal
     end
 
     def turn_away(outcome, text)
@@ -737,15 +780,19 @@ module ValeraAnalytics
       false
     end
 
-    def ensure_thread(life)
-      return if life.thread&.alive?
+    def ensure_worker(life)
+      life.worker = thread("valera-analytics") { work(life) } unless life.worker&.alive?
+    end
 
-      # A new thread inherits what its maker has put off, and this one must be stoppable.
-      life.thread = Thread.new { Thread.handle_interrupt(Object => :immediate) { work(life) } }
-      life.thread.name = "valera-analytics"
-      life.thread.report_on_exception = false
+    def thread(name)
+      # A new thread inherits what its maker has put off, and these must be stoppable.
+      thread = Thread.new { Thread.handle_interrupt(Object => :immediate) { yield } }
+      thread.name = name
+      thread.report_on_exception = false
+      thread
     rescue ThreadError => e
       @log.note(:thread, "no thread can be started: #{e.message}; events wait in the queue")
+      nil
     end
 
     # Lets the worker know by the block, and waits until nothing is in memory.
@@ -754,8 +801,8 @@ module ValeraAnalytics
       deadline = ValeraAnalytics.monotonic + timeout
       life.mutex.synchronize do
         yield life
-        until life.queue.empty? && life.in_flight.empty?
-          ensure_thread(life)
+        until life.held.zero?
+          ensure_worker(life)
           life.changed.signal
           left = deadline - ValeraAnalytics.monotonic
           return false unless left.positive?
@@ -773,7 +820,34 @@ module ValeraAnalytics
       @log.warn(:lost, "#{left.size} events are lost at the exit: neither the gateway nor a disk took them") unless kept
     end
 
-    # The thread. It ends with the life.
+    # The relief's thread. While the worker hangs on a gateway that does not answer, or is slower than the application, the queue
+    # goes to the disk before it is full. Where the disk takes nothing it looks again a second later.
+    def relief(life)
+      life.mutex.synchronize { life.queue.unshift(*life.spilling) } # of a relief that died
+      until life.stopping
+        batch = life.mutex.synchronize do
+          life.filling.wait(life.mutex) until filling?(life) || life.stopping
+          life.spilling = life.stopping ? [] : take_from(life.queue)
+        end
+        kept = batch.empty? || @spill.append(batch)
+        count(:spilled, batch.size) if kept
+        life.mutex.synchronize do
+          kept ? life.bytes -= batch.sum(&:bytesize) : life.queue.unshift(*batch)
+          life.spilling = []
+          life.idle.broadcast
+          life.filling.wait(life.mutex, 1) unless kept || life.stopping
+        end
+      end
+    end
+
+    # What fits a request.
+    def take_from(queue)
+      size = 0
+      fit = queue.first(@config.batch_events).take_while { |line| (size += line.bytesize) <= @config.batch_bytes }
+      queue.shift([fit.size, 1].max)
+    end
+
+    # The worker's thread.
     def work(life)
       until life.stopping && life.queue.empty? && life.in_flight.empty?
         # What a failure left in flight goes first.
@@ -804,9 +878,7 @@ module ValeraAnalytics
 
           life.changed.wait(life.mutex, wait)
         end
-        size = 0
-        fit = life.queue.first(@config.batch_events).take_while { |line| (size += line.bytesize) <= @config.batch_bytes }
-        life.in_flight = life.queue.shift([fit.size, 1].max)
+        life.in_flight = take_from(life.queue)
       end
     end
 

@@ -130,6 +130,20 @@ class DeliveryTest < Minitest::Test
     assert_equal 1, @log.string.scan(/the queue is full/).size
   end
 
+  def test_while_the_gateway_hangs_the_queue_goes_to_the_disk_before_it_is_full
+    gateway = gateway { :hang }
+    client = client(gateway.url, queue_events: 400, batch_events: 40, read_timeout: 30, request_timeout: 30)
+    20.times do |part|
+      track(client, part * 40...(part + 1) * 40)
+      eventually("there is room again") { client.stats[:queued] <= 200 }
+    end
+    assert_equal [800, 0], client.stats.values_at(:tracked, :queue_full)
+    client.close(0.1)
+    gateway.behave = ->(_lines) { :take }
+    client(gateway.url).start
+    assert_taken gateway, 0...800
+  end
+
   def test_the_queue_is_bounded_in_bytes
     client = client(gateway { :hang }.url, spill_dir: nil, queue_bytes: 10_000)
     kept = Array.new(20) { client.track("spoken", chat_id: 1, properties: { text: "x" * 1_000 }) }.compact
