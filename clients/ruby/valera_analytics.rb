@@ -827,7 +827,7 @@ module ValeraAnalytics
       until life.stopping
         batch = life.mutex.synchronize do
           life.filling.wait(life.mutex) until filling?(life) || life.stopping
-          life.spilling = life.stopping ? [] : take_from(life.queue)
+          life.spilling = life.stopping ? [] : life.queue.shift(life.queue.size) # all: who tracks in a loop lets few others run
         end
         kept = batch.empty? || @spill.append(batch)
         count(:spilled, batch.size) if kept
@@ -838,13 +838,6 @@ module ValeraAnalytics
           life.filling.wait(life.mutex, 1) unless kept || life.stopping
         end
       end
-    end
-
-    # What fits a request.
-    def take_from(queue)
-      size = 0
-      fit = queue.first(@config.batch_events).take_while { |line| (size += line.bytesize) <= @config.batch_bytes }
-      queue.shift([fit.size, 1].max)
     end
 
     # The worker's thread.
@@ -878,7 +871,9 @@ module ValeraAnalytics
 
           life.changed.wait(life.mutex, wait)
         end
-        life.in_flight = take_from(life.queue)
+        size = 0
+        fit = life.queue.first(@config.batch_events).take_while { |line| (size += line.bytesize) <= @config.batch_bytes }
+        life.in_flight = life.queue.shift([fit.size, 1].max)
       end
     end
 

@@ -23,6 +23,7 @@ mod foreign;
 mod golden;
 mod hostile;
 mod letters;
+mod old_table;
 mod path;
 mod publishers;
 mod rebuild;
