@@ -75,7 +75,7 @@ async fn the_example_with_the_nats_cli_gives_the_row_of_the_sdk() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_publisher_may_publish_events_and_nothing_else() {
+async fn a_publisher_may_publish_events_and_nothing_else_says_the_nats_cli() {
     let system = System::start().await;
     let url = system.publisher_url();
     let publish = |subject: &str| {

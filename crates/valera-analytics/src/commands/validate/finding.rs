@@ -92,7 +92,8 @@ impl fmt::Display for Finding {
         if let Some(why) = missing {
             writeln!(f, "{file}:{line}:{place} {name} has not arrived: {why}")?;
         }
-        for path in undeclared {
+        // Of what has not come, that is all there is to say.
+        for path in undeclared.iter().filter(|_| missing.is_none()) {
             match path.as_str() {
                 "event_name" => writeln!(f, "{file}:{line}:{place} undeclared event {name}")?,
                 path => writeln!(f, "{file}:{line}:{place} undeclared at {path}: {name} declares no such property")?,

@@ -30,14 +30,14 @@ use valera_events::{Catalogue, subject};
 use valera_pipeline::alerts::rules::parse_duration;
 
 const EXAMPLES: &str = r#"Examples:
-  validate events.ndjson                       one JSON object a line; one object or one array is taken too
-  rake analytics:sample | validate --strict    standard input; names outside the catalogue fail too
+  validate events.ndjson                       one JSON object a line, or one object, or one array
+  rake analytics:sample | validate --strict    what is not in the catalogue fails too
   validate --event cart_confirmed bodies.json  for bodies without event_name
-  validate --arrived --within 30s sent.ndjson  they were published: has each arrived in the store, and was accepted?
+  validate --arrived --within 30s sent.ndjson  they were published: has the store accepted each?
 
-An event counts as undeclared when its name, or one of its properties, is not in the catalogue: such are accepted and
-stored, unless they are a slip of the pen.
-Exit codes: 0 all are valid, 1 some are not, or there are none, 2 wrong usage, a file that cannot be read among it."#;
+An event counts as undeclared when its name, or one of its properties, is not in the catalogue:
+such are accepted and stored, and often a slip of the pen.
+Exit codes: 0 all are valid, 1 some are not or there are none, 2 wrong usage or unreadable files."#;
 
 /// Hold a file of events against the contract: offline, without servers and keys
 #[derive(Debug, Args)]
@@ -127,6 +127,7 @@ fn verdict(found: &Report, strict: bool) -> anyhow::Result<()> {
     ensure!(events > 0, "there are no events in it, so nothing was checked");
     match (rejected, found.missing, undeclared) {
         (1.., Some(0), _) => bail!("{rejected} of {events} events are in the dead letters"),
+        (0, Some(missing @ 1..), _) => bail!("{missing} of {events} events have not arrived"),
         (_, Some(missing @ 1..), _) => {
             bail!("{missing} of {events} events have not arrived, {rejected} are in the dead letters")
         }
