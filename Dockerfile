@@ -13,6 +13,8 @@ FROM debian:bookworm-slim
 # The directory's owner becomes that of the volume which docker-compose.yml keeps the keys in.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin valera \
     && install --directory --owner valera --mode 700 /keys
+# Whom the channels of alerts trust; the small image has none.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /usr/local/bin/valera-analytics /usr/local/bin/
 USER 10001:10001
 ENTRYPOINT ["valera-analytics"]

@@ -17,6 +17,7 @@ mod bad_disk;
 mod canary;
 mod catalogue;
 mod commands;
+mod delivery;
 mod demo;
 mod differential;
 mod foreign;

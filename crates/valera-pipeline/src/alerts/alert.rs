@@ -17,6 +17,18 @@ pub enum Phase {
     Resolved,
 }
 
+impl Phase {
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Updated => "updated",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
 /// How much it matters, and so whether quiet hours hold it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -67,11 +79,6 @@ impl Alert {
     /// The `Nats-Msg-Id` under which the broker takes this step once.
     #[must_use]
     pub fn msg_id(&self) -> String {
-        let phase = match self.phase {
-            Phase::Firing => "firing",
-            Phase::Updated => "updated",
-            Phase::Resolved => "resolved",
-        };
-        format!("{}/{}/{phase}/{}", self.rule, self.incident, self.revision)
+        format!("{}/{}/{}/{}", self.rule, self.incident, self.phase.as_str(), self.revision)
     }
 }
