@@ -6,6 +6,7 @@
 #
 # Up is the gateway of VALERA_GATEWAY_URL where that is set, with VALERA_GATEWAY_TOKEN; else a stand-in in a process of its
 # own, which answers at once. Each state is measured at a pace, as an application tracks, and then as fast as one thread can.
+require "logger"
 require "tmpdir"
 require_relative "valera_analytics"
 require_relative "test/stub_gateway"

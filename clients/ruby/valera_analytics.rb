@@ -13,7 +13,6 @@
 require "date"
 require "fileutils"
 require "json"
-require "logger"
 require "net/http"
 require "openssl"
 require "set"
@@ -39,6 +38,14 @@ module ValeraAnalytics
 
   def self.monotonic
     Process.clock_gettime(Process::CLOCK_MONOTONIC)
+  end
+
+  # Where there is no logger.
+  class StandardErrorLog
+    def warn(text)
+      $stderr.puts(text)
+    end
+    alias error warn
   end
 
   # What can be set; the environment gives the defaults. Times are seconds, sizes bytes.
@@ -96,7 +103,7 @@ module ValeraAnalytics
     end
 
     def default_logger
-      (rails?(:logger) && ::Rails.logger) || ::Logger.new($stderr, progname: "valera")
+      (rails?(:logger) && ::Rails.logger) || StandardErrorLog.new
     end
 
     def rails?(method)

@@ -49,6 +49,19 @@ class DeliveryTest < Minitest::Test
     end
   end
 
+  def test_a_connection_that_was_closed_while_idle_is_replaced_without_a_word
+    gateway = gateway()
+    client = client(gateway.url)
+    track(client, 0...10)
+    assert client.flush(10)
+    gateway.down
+    gateway.up
+    track(client, 10...20)
+    assert client.flush(10)
+    assert_taken gateway, 0...20
+    assert_equal 0, client.stats[:retries]
+  end
+
   def test_without_a_directory_events_wait_in_memory
     gateway = gateway()
     client = client(gateway.url, spill_dir: nil)

@@ -146,6 +146,23 @@ class ProcessTest < Minitest::Test
     assert_equal [1, 1], gateway.taken.values
   end
 
+  def test_https_is_held_to_a_certificate_that_is_trusted
+    key = OpenSSL::PKey::RSA.new(2048)
+    certificate = OpenSSL::X509::Certificate.new
+    certificate.version, certificate.serial, certificate.public_key = 2, 1, key.public_key
+    certificate.subject = certificate.issuer = OpenSSL::X509::Name.parse("/CN=localhost")
+    certificate.not_before, certificate.not_after = Time.now - 60, Time.now + 3_600
+    certificate.add_extension(OpenSSL::X509::ExtensionFactory.new.create_extension("subjectAltName", "DNS:localhost"))
+    certificate.sign(key, OpenSSL::Digest.new("SHA256"))
+    gateway = gateway(certificate: certificate, key: key)
+    assert_match(/OpenSSL::SSL::SSLError/, program(SPEAK, gateway.url))
+    assert_empty gateway.taken
+    trusted = File.join(@dir, "trusted.pem")
+    File.write(trusted, certificate.to_pem)
+    program("AnalyticsService.start; until AnalyticsService.stats[:drained] == 100; sleep 0.01; end", gateway.url, SSL_CERT_FILE: trusted)
+    assert_taken gateway, 0...100
+  end
+
   def test_where_tracking_is_on
     ask = "puts AnalyticsService.enabled?"
     { { ANALYTICS_ENABLED: "true" } => true, { ANALYTICS_ENABLED: "0", RAILS_ENV: "production" } => false,

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "json"
+require "openssl"
 require "socket"
 require "zlib"
 
@@ -15,7 +16,8 @@ class StubGateway
   # behave is called with the lines of a request and gives what to do: a number for a status, :take, :hang (no answer), :cut
   # (take and close without an answer), :drip (an answer without an end), :page (a proxy's page with status 200), an array
   # of status and headers, or a hash of index to reasons for events that are rejected.
-  def initialize(&behave)
+  def initialize(certificate: nil, key: nil, &behave)
+    @tls = OpenSSL::SSL::SSLContext.new.tap { |tls| tls.add_certificate(certificate, key) } if certificate
     @behave = behave || ->(_lines) { :take }
     @mutex = Mutex.new
     @taken = Hash.new(0)
@@ -31,7 +33,7 @@ class StubGateway
   end
 
   def url
-    "http://127.0.0.1:#{@port}"
+    @tls ? "https://localhost:#{@port}" : "http://127.0.0.1:#{@port}"
   end
 
   # Events by id: how often each was taken.
@@ -67,6 +69,7 @@ class StubGateway
   end
 
   def converse(socket)
+    socket = OpenSSL::SSL::SSLSocket.new(socket, @tls).tap { |tls| tls.sync_close = true }.accept if @tls
     while (line = socket.gets)
       headers = {}
       while (header = socket.gets.chomp) != ""
@@ -78,7 +81,7 @@ class StubGateway
       @mutex.synchronize { @requests += 1 }
       break if answer(socket, line, headers, body.force_encoding("UTF-8").split("\n")) == :close
     end
-  rescue IOError, SystemCallError
+  rescue IOError, SystemCallError, OpenSSL::SSL::SSLError
     nil
   ensure
     socket.close unless socket.closed?

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 # Run them with: ruby clients/ruby/test/all.rb
+require "logger"
 require "minitest/autorun"
 require "securerandom"
 require "stringio"
@@ -22,8 +23,8 @@ module Support
     FileUtils.rm_rf(@dir)
   end
 
-  def gateway(&behave)
-    StubGateway.new(&behave).tap { |gateway| @gateways << gateway }
+  def gateway(**tls, &behave)
+    StubGateway.new(**tls, &behave).tap { |gateway| @gateways << gateway }
   end
 
   # A client that is quick to lose patience.
