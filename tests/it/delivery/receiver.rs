@@ -23,6 +23,7 @@ pub(crate) enum Does {
 /// A request as it came.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
+    pub(crate) path: String,
     /// Names in lower case.
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: String,
@@ -86,10 +87,12 @@ async fn serve(stream: TcpStream, seen: Arc<Mutex<Seen>>) {
     }
 }
 
-async fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
+/// Nothing where the client went away before it had said all.
+pub(super) async fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
     let mut headers = BTreeMap::new();
     let mut line = String::new();
     stream.read_line(&mut line).await.ok()?;
+    let path = line.split(' ').nth(1)?.to_owned();
     loop {
         line.clear();
         stream.read_line(&mut line).await.ok()?;
@@ -98,5 +101,5 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
     }
     let mut body = vec![0; headers.get("content-length")?.parse().ok()?];
     stream.read_exact(&mut body).await.ok()?;
-    Some(Request { headers, body: String::from_utf8(body).unwrap() })
+    Some(Request { path, headers, body: String::from_utf8(body).unwrap() })
 }

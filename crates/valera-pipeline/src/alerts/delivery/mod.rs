@@ -3,4 +3,5 @@
 pub mod channel;
 pub mod email;
 pub mod pace;
+pub mod telegram;
 pub mod webhook;
