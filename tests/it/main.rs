@@ -20,6 +20,7 @@ mod commands;
 mod delivery;
 mod demo;
 mod differential;
+mod export;
 mod foreign;
 mod golden;
 mod hostile;

@@ -89,6 +89,11 @@ impl ContentKey {
         format!("import/{}", HEXLOWER.encode(&self.0.hash(&[b"import:v1:", line])))
     }
 
+    /// The seal of a line of an exported file.
+    pub(crate) fn seal(&self, line: &[u8]) -> [u8; 16] {
+        self.0.hash(&[b"export:v1:", line])
+    }
+
     pub(crate) fn content_hash(&self, encoded: &[u8]) -> ContentHash {
         self.0.hash(&[b"content:v1:", encoded])
     }

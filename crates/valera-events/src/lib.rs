@@ -16,6 +16,7 @@ pub mod json;
 pub mod keys;
 pub mod privacy;
 pub mod reason;
+pub mod recorded;
 pub mod render;
 pub mod repair;
 pub mod subject;

@@ -6,10 +6,13 @@
 
 pub mod alerts;
 pub mod asyncapi;
+pub mod compressed;
 pub mod consume;
 pub mod counters;
+pub mod export;
 pub mod handler;
 pub mod health;
+pub mod lines;
 pub mod persister;
 pub mod probe;
 pub mod progress;

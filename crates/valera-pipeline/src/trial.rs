@@ -107,8 +107,8 @@ impl Trial {
         let consumer = format!("catalogue_check_{}", Uuid::now_v7().simple());
         let mut reader = Reader::new(link.clone(), &consumer, subject::ALL_EVENTS, after, part.last, limits);
         while let Some(read) = reader.next(&shutdown).await {
-            read.deliveries.iter().for_each(|delivery| self.judge(delivery));
-            progress(read.upto - after, part.last.saturating_sub(after));
+            read.items.iter().for_each(|delivery| self.judge(delivery));
+            progress(read.upto.position - after, part.last.saturating_sub(after));
         }
         reader.close().await
     }

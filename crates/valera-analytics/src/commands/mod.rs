@@ -5,6 +5,7 @@ pub mod catalogue;
 pub mod completions;
 pub mod dead_letters;
 pub mod demo;
+pub mod export;
 pub mod funnel;
 pub mod import;
 pub mod latency;

@@ -36,7 +36,8 @@ impl fmt::Display for Period {
     }
 }
 
-fn day(text: &str) -> Result<NaiveDate, &'static str> {
+/// A day as it is given.
+pub(super) fn day(text: &str) -> Result<NaiveDate, &'static str> {
     // chrono would take years of any length.
     let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| text.len() == 10);
     day.ok_or("expected a day as 2026-11-24")

@@ -1,4 +1,4 @@
-//! `replay`: hands a part of the stream to persister or rollups once more; safe at any time and as often as one likes.
+//! `replay`: hands a part of the stream, or exported files, to persister or rollups once more; safe at any time and as often as one likes.
 //!
 //! It goes on in the foreground until it is done, paused by someone else or interrupted, and can be resumed after each.
 //! It does not publish anything, so no other consumer and no alert ever sees it.
@@ -12,10 +12,12 @@ use crate::{
 use anyhow::{bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::ProgressBar;
+use std::path::PathBuf;
+use tokio_util::sync::CancellationToken;
 use valera_events::subject;
 use valera_pipeline::{
     consume::Link,
-    replay::{self, Bound, End, Progress, Request},
+    replay::{self, Bound, End, FilesRequest, Progress, Request},
     service::Service,
     store::{
         Writer,
@@ -26,7 +28,7 @@ use valera_pipeline::{
 /// What the progress bar counts.
 const COUNTED: &str = "{percent} % {pos}/{len} {per_sec}";
 
-/// Hand a part of the stream to persister or rollups once more
+/// Hand a part of the stream, or exported files, to persister or rollups once more
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Replay {
@@ -43,6 +45,9 @@ struct Start {
     /// Whose handler gets the messages
     #[arg(long, value_enum)]
     into: Into,
+    /// Read these files instead, which `export` has written, plain or compressed
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["from", "to", "subject"])]
+    file: Vec<PathBuf>,
     /// First message: a stream sequence, or when it was received [default: the first there is]
     #[arg(long, value_name = "SEQUENCE|TIME")]
     from: Option<Bound>,
@@ -129,7 +134,8 @@ impl Replay {
             (Some(Action::Pause(named)), _) => named.pause().await,
             (Some(Action::Resume(resume)), _) => {
                 let environment = resume.config.environment()?;
-                go_on(replay::Replay::resume(&environment, &resume.name).await?, resume.rate).await
+                let shutdown = stop::on_signal()?;
+                go_on(replay::Replay::resume(&environment, &resume.name).await?, resume.rate, &shutdown).await
             }
             (Some(Action::Cancel(Cancel { named, nats })), _) => {
                 let link = Link::new(&nats.nats_url, "valera-replay");
@@ -149,28 +155,46 @@ impl Start {
             Into::Persister => Service::Persister,
             Into::Rollups => Service::Rollups,
         };
-        let request = Request { name: self.name, into, from: self.from, to: self.to, subject: self.subject };
-        if !self.dry_run {
-            return go_on(replay::Replay::begin(&environment, &request).await?, self.rate).await;
-        }
         let shutdown = stop::on_signal()?;
         let bar = output::progress_bar(COUNTED);
-        let rows = replay::preview(&environment, &request, |progress| show(&bar, progress), &shutdown).await?;
+        let watch = |progress: &Progress| show(&bar, progress);
+        if !self.file.is_empty() {
+            let request = FilesRequest { name: self.name, into, files: self.file };
+            if !self.dry_run {
+                return go_on(replay::Replay::begin_files(&environment, &request).await?, self.rate, &shutdown).await;
+            }
+            let rows = replay::preview_files(&environment, &request, watch, &shutdown).await?;
+            bar.finish_and_clear();
+            self.output.print(&rows, report::preview)?;
+            return require_whole(rows.iter().map(|row| row.rejected).sum());
+        }
+        let request = Request { name: self.name, into, from: self.from, to: self.to, subject: self.subject };
+        if !self.dry_run {
+            return go_on(replay::Replay::begin(&environment, &request).await?, self.rate, &shutdown).await;
+        }
+        let rows = replay::preview(&environment, &request, watch, &shutdown).await?;
         bar.finish_and_clear();
         self.output.print(&rows, report::preview)
     }
 }
 
-async fn go_on(replay: replay::Replay, rate: Option<u32>) -> anyhow::Result<()> {
-    let shutdown = stop::on_signal()?;
+/// Lines of files that are refused have no dead letter, so nothing else tells of them later.
+fn require_whole(refused: u64) -> anyhow::Result<()> {
+    ensure!(refused == 0, "{refused} lines were refused, as said above; all others are counted");
+    Ok(())
+}
+
+async fn go_on(replay: replay::Replay, rate: Option<u32>, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let ReplayRow { name, consumer, position, last_seq, .. } = replay.row();
     tracing::info!(replay = name, into = consumer, after = position, upto = last_seq, "replaying");
     let bar = output::progress_bar(COUNTED);
-    let (end, row) = replay.run(rate, |progress| show(&bar, progress), &shutdown).await?;
+    let (end, row) = replay.run(rate, |progress| show(&bar, progress), shutdown).await?;
     bar.finish_and_clear();
     output::print(&report::replayed(&row))?;
+    let refused = if row.files.is_some() { u64::try_from(row.rejected).unwrap_or(0) } else { 0 };
     match end {
-        End::Done | End::Paused | End::Cancelled => Ok(()),
+        End::Done => require_whole(refused),
+        End::Paused | End::Cancelled => Ok(()),
         End::Stopped => bail!("interrupted; `valera-analytics replay resume {}` goes on there", row.name),
     }
 }
@@ -196,7 +220,7 @@ impl Named {
 }
 
 fn show(bar: &ProgressBar, progress: &Progress) {
-    bar.set_length(progress.last + 1 - progress.first);
+    bar.set_length((progress.last + 1).saturating_sub(progress.first));
     bar.set_position((progress.position + 1).saturating_sub(progress.first));
     let behind = progress.behind.map(|behind| format!("waiting: live traffic is {behind} messages behind"));
     bar.set_message(behind.unwrap_or_default());

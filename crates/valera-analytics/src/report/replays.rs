@@ -29,6 +29,8 @@ impl Row for ReplayRow {
         "expired",
         "erased",
         "updated_at",
+        "files",
+        "read_bytes",
     ];
 }
 
@@ -74,8 +76,11 @@ fn cells(replay: &ReplayRow) -> Vec<Cell> {
 }
 
 fn done(replay: &ReplayRow) -> String {
-    let part = replay.position + 1 - replay.first_seq;
-    super::percent(part, replay.last_seq + 1 - replay.first_seq).unwrap_or_else(|| NONE.to_owned())
+    let (part, whole) = match &replay.files {
+        Some(_) => (replay.read_bytes, i64::try_from(replay.bytes()).unwrap_or(i64::MAX)),
+        None => (replay.position + 1 - replay.first_seq, replay.last_seq + 1 - replay.first_seq),
+    };
+    super::percent(part, whole).unwrap_or_else(|| NONE.to_owned())
 }
 
 /// One line on how far a replay came.
@@ -92,15 +97,12 @@ pub fn replayed(replay: &ReplayRow) -> String {
     let all: i64 = ended.iter().map(|(count, _)| count).sum();
     let parts: Vec<_> = ended.iter().filter(|(count, _)| *count > 0).map(|(n, what)| format!("{n} {what}")).collect();
     let parts = if parts.is_empty() { "nothing".to_owned() } else { parts.join(" + ") };
-    format!(
-        "{}: {} at {} % (up to {} of {}); {all} messages into {} = {parts}\n",
-        replay.name,
-        replay.status,
-        done(replay),
-        replay.position,
-        replay.last_seq,
-        replay.consumer
-    )
+    let ReplayRow { name, status, consumer, position, last_seq, .. } = replay;
+    let upto = match &replay.files {
+        Some(_) => format!("up to line {position}"),
+        None => format!("up to {position} of {last_seq}"),
+    };
+    format!("{name}: {status} at {} % ({upto}); {all} messages into {consumer} = {parts}\n", done(replay))
 }
 
 const PREVIEW: &[Column] = &[

@@ -172,7 +172,6 @@ fn mute() -> MuteRow {
 fn replay_row() -> ReplayRow {
     ReplayRow {
         name: "persister-1-20000".to_owned(),
-        consumer: "persister".to_owned(),
         subject: "analytics.>".to_owned(),
         asked_from: String::new(),
         asked_to: String::new(),
@@ -185,9 +184,8 @@ fn replay_row() -> ReplayRow {
         duplicate: 900,
         conflicting: 1,
         rejected: 99,
-        expired: 0,
-        erased: 0,
         updated_at: noon(),
+        ..ReplayRow::new("persister")
     }
 }
 

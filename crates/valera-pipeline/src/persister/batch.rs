@@ -6,6 +6,7 @@
 use crate::{
     handler::{Delivery, Outcome},
     identity::{Identified, Identities},
+    replay::restored::{self, FileLine, Refusals},
     store::{Calendar, copy::Rows, letters::Letter, raw::RawEvent},
 };
 use std::collections::HashMap;
@@ -77,6 +78,32 @@ impl Batch {
         });
         let retries = retries.collect();
         Self { deliveries, events, rows, letters, retries, outcomes }
+    }
+
+    /// What lines of exported files hold, as it was stored. Only deliveries whose seals hold can come to a letter.
+    pub(super) fn restore(lines: &[FileLine], keys: &Keys, refusals: &Refusals) -> Self {
+        let (unsealed, outcomes) = restored::unseal(lines, &keys.content, refusals);
+        let mut deliveries = vec![restored::nothing(); lines.len()];
+        for line in &unsealed {
+            deliveries[line.delivery] = restored::delivery(&line.event);
+        }
+        let mut rows = Rows::default();
+        let events = Identities::of(unsealed).map(|identified| {
+            let recorded = &identified.event;
+            let row = RawEvent {
+                event_id: recorded.event_id,
+                event_name: &recorded.event_name,
+                chat_id: recorded.chat_id,
+                session_id: &recorded.session_id,
+                properties: recorded.properties.as_bytes(),
+                occurred_at: recorded.occurred_at,
+                platform: &recorded.platform,
+                content_hash: &recorded.content_hash,
+                stream_seq: recorded.stream_seq,
+            };
+            row.encode(&mut rows);
+        });
+        Self { deliveries, events, rows, letters: Vec::new(), retries: Vec::new(), outcomes }
     }
 
     /// How each delivery ends when `known` and `unstored` are what the store said.

@@ -12,6 +12,7 @@ pub use batch::Batch;
 use crate::{
     handler::{Delivery, Handler, Ours, Outcome},
     probe::{Point, Probe},
+    replay::restored::{FileLine, Refusals, Restore},
     store::{self, Calendar, Failure, Partitions, letters::Letter, raw},
 };
 use letters::Unfinished;
@@ -170,6 +171,13 @@ fn refused(batch: &Batch, row: usize, sqlstate: &str) -> Vec<Letter> {
         expected: format!("a row that Postgres stores; it answered with SQLSTATE {sqlstate}"),
     };
     batch.letters_of(row, &reason).collect()
+}
+
+impl Restore for Persister {
+    fn restorer(&self) -> impl Fn(Vec<FileLine>) -> Batch + Send + Sync + 'static {
+        let (keys, refusals) = (self.keys.clone(), Refusals::default());
+        move |lines| Batch::restore(&lines, &keys, &refusals)
+    }
 }
 
 impl Handler for Persister {

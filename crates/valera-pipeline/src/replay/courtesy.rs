@@ -13,6 +13,9 @@ const BEHIND: u64 = 1_000;
 /// A consumer that has acknowledged nothing for so long stands still.
 const STANDS_STILL: Duration = Duration::from_secs(5);
 
+/// How long a server that did not answer is left alone.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
 /// Watches one live consumer.
 pub(crate) struct Courtesy {
     link: Link,
@@ -21,20 +24,26 @@ pub(crate) struct Courtesy {
     /// What it had acknowledged at the last look; the first look has nothing to be held against.
     acknowledged: Option<u64>,
     moved: Option<Instant>,
+    /// When the server did not answer, which takes its time: asked again a while later.
+    unanswered: Option<Instant>,
 }
 
 impl Courtesy {
     pub(crate) fn towards(link: Link, consumer: &'static str) -> Self {
-        Self { link, consumer, context: None, acknowledged: None, moved: None }
+        Self { link, consumer, context: None, acknowledged: None, moved: None, unanswered: None }
     }
 
     /// How many messages the live consumer is behind, when it should be waited for. A server that does not answer is
     /// no reason to wait.
     pub(crate) async fn owed(&mut self) -> Option<u64> {
+        if self.unanswered.is_some_and(|asked| asked.elapsed() < ASK_AGAIN_AFTER) {
+            return None;
+        }
         match self.look().await {
             Ok(owed) => owed,
             Err(cause) => {
                 self.context = None;
+                self.unanswered = Some(Instant::now());
                 tracing::debug!(consumer = self.consumer, cause = format!("{cause:#}"), "could not ask for its lag");
                 None
             }

@@ -1,23 +1,27 @@
-//! Hands a part of the stream to a handler once more: for backfill, and after a repair.
+//! Hands a part of the stream, or exported files, to a handler once more: for backfill, and after a repair.
 //!
 //! The handlers are the live ones, so whatever was there before is a duplicate and a replay over live traffic, over
 //! itself or a second time changes nothing. How far it is stands in Postgres and moves after each commit: a killed
 //! replay goes on there. It reads by a consumer of its own, hence moves no live one, and never alerts.
 
 mod courtesy;
+mod drive;
+mod files;
 mod preview;
 pub(crate) mod reader;
 pub(crate) mod request;
+pub(crate) mod restored;
 mod steps;
 
 pub(crate) use courtesy::Courtesy;
+pub use files::is_exported;
 pub use preview::PreviewRow;
 pub use request::Bound;
 pub use steps::Progress;
 
 use crate::{
-    consume::{Limits, Link, pause, pauses},
-    handler::{Handler, Outcome},
+    consume::{Limits, Link},
+    handler::Outcome,
     persister::Persister,
     probe::NoProbe,
     rollups::Rollups,
@@ -29,11 +33,14 @@ use crate::{
 };
 use anyhow::{Context, anyhow, ensure};
 use async_nats::jetstream;
-use chrono::Utc;
+use drive::{Committed, Place, drive};
+use files::Files;
 use preview::Preview;
-use reader::{Read, Reader};
+use reader::Reader;
 use request::Part;
-use std::{collections::BTreeMap, sync::Arc};
+use restored::Restore;
+use sqlx::types::Json;
+use std::{collections::BTreeMap, future::Future, path::PathBuf, sync::Arc};
 use steps::Steps;
 use tokio_util::sync::CancellationToken;
 
@@ -50,6 +57,17 @@ pub struct Request {
     pub from: Option<Bound>,
     pub to: Option<Bound>,
     pub subject: String,
+}
+
+/// Which exported files are to be replayed.
+#[derive(Debug, Clone)]
+pub struct FilesRequest {
+    /// As [`Request::name`].
+    pub name: Option<String>,
+    /// Whose handler gets the events.
+    pub into: Service,
+    /// In this order, plain or compressed by zstd.
+    pub files: Vec<PathBuf>,
 }
 
 /// How a replay ended.
@@ -80,8 +98,23 @@ impl Replay {
     /// When another is at work, an open one of that name asked for something else, the part is empty, or a server does
     /// not answer.
     pub async fn begin(environment: &Environment, request: &Request) -> anyhow::Result<Self> {
+        Self::begin_row(environment, row(environment, request)).await
+    }
+
+    /// As [`Replay::begin`], of exported files.
+    ///
+    /// # Errors
+    /// As [`Replay::begin`], and when a file cannot be read.
+    pub async fn begin_files(environment: &Environment, request: &FilesRequest) -> anyhow::Result<Self> {
+        Self::begin_row(environment, async { row_of_files(request) }).await
+    }
+
+    async fn begin_row(
+        environment: &Environment,
+        row: impl Future<Output = anyhow::Result<ReplayRow>>,
+    ) -> anyhow::Result<Self> {
         let mut ledger = locked(environment).await?;
-        match written_down(environment, request, &mut ledger).await {
+        match written_down(row, &mut ledger).await {
             Ok(row) => Self::open(environment, ledger, row).await,
             Err(cause) => released(ledger, Err(cause)).await,
         }
@@ -127,23 +160,69 @@ impl Replay {
         shutdown: &CancellationToken,
     ) -> anyhow::Result<(End, ReplayRow)> {
         let Self { environment, service, row, ledger } = self;
-        let calendar = environment.calendar().await?;
-        let (position, last) = (sequence(row.position), sequence(row.last_seq));
-        let limits = paced(environment.limits, rate);
-        let mut reader = Reader::new(link(&environment), CONSUMER, &row.subject, position, last, limits);
+        let opened = async {
+            let calendar = environment.calendar().await?;
+            anyhow::Ok((calendar, Opened::of(&environment, &row, rate)?))
+        };
+        let (calendar, mut opened) = match opened.await {
+            Ok(opened) => opened,
+            Err(cause) => return released(ledger, Err(cause)).await,
+        };
         let (url, keys, probe) = (&environment.database_url, environment.keys.clone(), Arc::new(NoProbe));
         let mut steps = Steps::new(&environment, service, row, ledger, rate, watch, shutdown);
         let ended = match service {
             Service::Persister => {
-                drive(&mut reader, Persister::new(url, calendar, keys, probe)?, &mut steps, shutdown).await
+                opened.drive(Persister::new(url, calendar, keys, probe)?, &mut steps, shutdown).await
             }
-            Service::Rollups => {
-                drive(&mut reader, Rollups::new(url, calendar, keys, probe)?, &mut steps, shutdown).await
-            }
+            Service::Rollups => opened.drive(Rollups::new(url, calendar, keys, probe)?, &mut steps, shutdown).await,
         };
-        let closed = reader.close().await;
+        let closed = opened.close().await;
         let finished = steps.finish(ended).await?;
         closed.map(|()| finished)
+    }
+}
+
+/// What a replay reads.
+enum Opened {
+    Stream(Box<Reader>),
+    Files(Files),
+}
+
+impl Opened {
+    fn of(environment: &Environment, row: &ReplayRow, rate: Option<u32>) -> anyhow::Result<Self> {
+        let limits = paced(environment.limits, rate);
+        let (position, last) = (sequence(row.position), sequence(row.last_seq));
+        if let Some(Json(listed)) = &row.files {
+            files::require_same(listed)?;
+            return Ok(Self::Files(Files::new(listed.clone(), position, limits)));
+        }
+        let reader = Reader::new(link(environment), CONSUMER, &row.subject, position, last, limits);
+        Ok(Self::Stream(Box::new(reader)))
+    }
+
+    async fn drive<H: Restore>(
+        &mut self,
+        mut handler: H,
+        watch: &mut impl Committed,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<bool> {
+        match self {
+            Self::Stream(reader) => {
+                let decoder = handler.decoder();
+                drive(reader.as_mut(), decoder, &mut handler, watch, shutdown).await
+            }
+            Self::Files(files) => {
+                let restorer = handler.restorer();
+                drive(files, restorer, &mut handler, watch, shutdown).await
+            }
+        }
+    }
+
+    async fn close(self) -> anyhow::Result<()> {
+        match self {
+            Self::Stream(reader) => reader.close().await,
+            Self::Files(_) => Ok(()),
+        }
     }
 }
 
@@ -158,26 +237,42 @@ pub async fn preview(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Vec<PreviewRow>> {
     let ledger = locked(environment).await?;
-    let counted = count(environment, request, &mut watch, shutdown).await;
+    let counted = async {
+        let row = row(environment, request).await?;
+        count(environment, request.into, &row, &mut watch, shutdown).await
+    };
+    let counted = counted.await;
     released(ledger, counted).await
+}
+
+/// As [`preview`], of exported files.
+///
+/// # Errors
+/// As [`Replay::begin_files`], and when a file is cut off.
+pub async fn preview_files(
+    environment: &Environment,
+    request: &FilesRequest,
+    mut watch: impl FnMut(&Progress),
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Vec<PreviewRow>> {
+    let row = row_of_files(request)?;
+    count(environment, request.into, &row, &mut watch, shutdown).await
 }
 
 async fn count(
     environment: &Environment,
-    request: &Request,
+    into: Service,
+    row: &ReplayRow,
     watch: &mut impl FnMut(&Progress),
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Vec<PreviewRow>> {
-    let row = row(environment, request).await?;
     let calendar = environment.calendar().await?;
-    let handler = Preview::of(request.into, &environment.database_url, calendar, environment.keys.clone()).await?;
+    let handler = Preview::of(into, &environment.database_url, calendar, environment.keys.clone()).await?;
     let tally = handler.tally();
-    let (first, last) = (sequence(row.first_seq), sequence(row.last_seq));
-    let mut reader =
-        Reader::new(link(environment), CONSUMER, &row.subject, sequence(row.position), last, environment.limits);
-    let mut look = |upto: u64, _: &[Outcome]| watch(&Progress { first, last, position: upto, behind: None });
-    let ended = drive(&mut reader, handler, &mut look, shutdown).await;
-    reader.close().await?;
+    let mut opened = Opened::of(environment, row, None)?;
+    let mut look = |upto: Place, _: &[Outcome]| watch(&Progress::of(row, upto, None));
+    let ended = opened.drive(handler, &mut look, shutdown).await;
+    opened.close().await?;
     ensure!(ended?, "stopped before the end: the counts would be too low");
     let rows = std::mem::take(&mut *tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
     Ok(BTreeMap::into_values(rows).collect())
@@ -200,80 +295,16 @@ pub async fn cancel(database_url: &str, nats: &Link, name: &str) -> anyhow::Resu
     Ok(())
 }
 
-/// What hears of each batch once it is durable.
-trait Committed {
-    /// `upto` is the sequence up to which everything is durable; `false` ends the replay here.
-    async fn committed(&mut self, upto: u64, outcomes: &[Outcome]) -> anyhow::Result<bool>;
-}
-
-impl<F: FnMut(u64, &[Outcome])> Committed for F {
-    async fn committed(&mut self, upto: u64, outcomes: &[Outcome]) -> anyhow::Result<bool> {
-        self(upto, outcomes);
-        Ok(true)
-    }
-}
-
-/// Reads and decodes a batch while the one before commits; whether it came to the end.
-async fn drive<H: Handler>(
-    reader: &mut Reader,
-    mut handler: H,
-    watch: &mut impl Committed,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<bool> {
-    let decoder = Arc::new(handler.decoder());
-    let mut ready: Option<(u64, H::Batch)> = None;
-    loop {
-        let commit = async {
-            let Some((upto, batch)) = ready.take() else { return Ok(true) };
-            match insist(&mut handler, &batch, shutdown).await {
-                Some(outcomes) => watch.committed(upto, &outcomes).await,
-                None => Ok(false),
-            }
-        };
-        let next = async {
-            let Some(Read { deliveries, upto }) = reader.next(shutdown).await else { return Ok(None) };
-            let decoder = decoder.clone();
-            let decoded = tokio::task::spawn_blocking(move || decoder(deliveries)).await;
-            anyhow::Ok(Some((upto, decoded.context("decoding a batch")?)))
-        };
-        let (next, goes_on) = futures::join!(next, commit);
-        if !goes_on? {
-            return Ok(false);
-        }
-        ready = next?;
-        if ready.is_none() {
-            return Ok(!shutdown.is_cancelled());
-        }
-    }
-}
-
-/// Hands the batch in until it is durable; `None` on shutdown.
-async fn insist<H: Handler>(handler: &mut H, batch: &H::Batch, shutdown: &CancellationToken) -> Option<Vec<Outcome>> {
-    let mut pauses = pauses();
-    loop {
-        match handler.handle(batch).await {
-            Ok(outcomes) => return Some(outcomes),
-            Err(cause) => {
-                tracing::warn!(consumer = CONSUMER, cause = format!("{:#}", cause.0), "not durable yet; again");
-                if shutdown.is_cancelled() {
-                    return None;
-                }
-                pause(&mut pauses, shutdown).await;
-            }
-        }
-    }
-}
-
 /// The row of an open replay that asked for the same, or a new one.
 async fn written_down(
-    environment: &Environment,
-    request: &Request,
+    row: impl Future<Output = anyhow::Result<ReplayRow>>,
     ledger: &mut Writer,
 ) -> anyhow::Result<ReplayRow> {
-    let row = row(environment, request).await?;
+    let row = row.await?;
     if let Some(open) = replays::find(ledger.connection().await?, &row.name).await?.filter(ReplayRow::is_open) {
         let asked = |row: &ReplayRow| {
-            (row.consumer.clone(), row.subject.clone(), row.asked_from.clone(), row.asked_to.clone())
+            let ReplayRow { consumer, subject, asked_from, asked_to, files, .. } = row.clone();
+            (consumer, subject, asked_from, asked_to, files)
         };
         ensure!(
             asked(&open) == asked(&row),
@@ -283,7 +314,7 @@ async fn written_down(
         );
         return Ok(open);
     }
-    ensure!(row.first_seq <= row.last_seq, "there is no message in this part of the stream");
+    ensure!(row.files.is_some() || row.first_seq <= row.last_seq, "there is no message in this part of the stream");
     replays::begin(ledger.connection().await?, &row).await?;
     Ok(row)
 }
@@ -296,23 +327,22 @@ async fn row(environment: &Environment, request: &Request) -> anyhow::Result<Rep
     let into = request.into.name();
     Ok(ReplayRow {
         name: request.name.clone().unwrap_or_else(|| format!("{into}-{}-{}", part.first, part.last)),
-        consumer: into.to_owned(),
         subject: request.subject.clone(),
         asked_from: asked(request.from),
         asked_to: asked(request.to),
         first_seq: seq(part.first),
         last_seq: seq(part.last),
         position: seq(part.first - 1),
-        status: "running".to_owned(),
-        at_work: true,
-        stored: 0,
-        duplicate: 0,
-        conflicting: 0,
-        rejected: 0,
-        expired: 0,
-        erased: 0,
-        updated_at: Utc::now(),
+        ..ReplayRow::new(into)
     })
+}
+
+fn row_of_files(request: &FilesRequest) -> anyhow::Result<ReplayRow> {
+    let listed: Vec<_> = request.files.iter().map(|file| files::identify(file)).collect::<anyhow::Result<_>>()?;
+    ensure!(!listed.is_empty(), "there is no file to replay");
+    let into = request.into.name();
+    let name = request.name.clone().unwrap_or_else(|| format!("{into}-{}", files::name(&listed)));
+    Ok(ReplayRow { name, files: Some(Json(listed)), ..ReplayRow::new(into) })
 }
 
 /// A session that holds the lock of replays.

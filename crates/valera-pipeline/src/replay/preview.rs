@@ -3,20 +3,21 @@
 //! It is a handler like the others, so it reads the same messages by the same way and judges by the same contract,
 //! identity and horizon; only it asks the tables instead of writing them. It writes nothing but a temporary table.
 
+use super::restored::{self, FileLine, Refusals, Restore};
 use crate::{
     handler::{Delivery, Handler, Ours, Outcome},
     identity::{Identified, Identities},
     service::Service,
     store::{Calendar, Settings, Writer, inbox, raw, replays},
 };
-use chrono::NaiveDate;
+use chrono::{NaiveDate, Utc};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 use uuid::Uuid;
-use valera_events::{Keys, Verdict, id, subject};
+use valera_events::{Keys, Verdict, id, recorded::Recorded, subject};
 
 /// What would become of the messages of one event and local day.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -87,6 +88,22 @@ impl Preview {
         let mut outcomes = batch.outcomes.clone();
         batch.events.judge(&known, &expired, &mut outcomes);
         Ok(outcomes)
+    }
+}
+
+impl Restore for Preview {
+    fn restorer(&self) -> impl Fn(Vec<FileLine>) -> Judged + Send + Sync + 'static {
+        let (keys, calendar, refusals) = (self.keys.clone(), self.calendar.clone(), Refusals::default());
+        move |lines| {
+            let (unsealed, outcomes) = restored::unseal(&lines, &keys.content, &refusals);
+            // Of a line that is refused neither day nor event is known: it counts under today.
+            let mut labels = vec![(calendar.day(Utc::now()).day, String::new()); lines.len()];
+            for line in &unsealed {
+                let Recorded { event_name, occurred_at, .. } = &line.event;
+                labels[line.delivery] = (calendar.day(*occurred_at).day, event_name.clone().into_owned());
+            }
+            Judged { labels, events: Identities::of(unsealed).map(|_| ()), outcomes }
+        }
     }
 }
 

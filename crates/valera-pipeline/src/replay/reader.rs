@@ -5,6 +5,7 @@
 //! and at which it would drop its connection for ever, is fetched through the JetStream API. It does not know what has
 //! become durable.
 
+use super::drive::{Place, Read, Source};
 use crate::{
     consume::{AHEAD, Limits, Link, Pull, delivery, pause, pauses, stored},
     handler::Delivery,
@@ -46,12 +47,6 @@ pub(crate) struct Reader {
     failures: u32,
 }
 
-/// Messages in order, and the sequence up to which nothing is left unread.
-pub(crate) struct Read {
-    pub(crate) deliveries: Vec<Delivery>,
-    pub(crate) upto: u64,
-}
-
 impl Reader {
     /// Reads behind `after`, up to and with `last`, by a consumer of this name: one of another reader is removed.
     pub(crate) fn new(link: Link, consumer: &str, subject: &str, after: u64, last: u64, limits: Limits) -> Self {
@@ -70,7 +65,7 @@ impl Reader {
     }
 
     /// The next batch, trying for ever; `None` at the end and on shutdown.
-    pub(crate) async fn next(&mut self, shutdown: &CancellationToken) -> Option<Read> {
+    pub(crate) async fn next(&mut self, shutdown: &CancellationToken) -> Option<Read<Delivery>> {
         let mut pauses = pauses();
         while self.cursor < self.last && !shutdown.is_cancelled() {
             match self.read().await {
@@ -99,7 +94,7 @@ impl Reader {
     }
 
     /// One batch; `None` when nothing came for a while.
-    async fn read(&mut self) -> anyhow::Result<Option<Read>> {
+    async fn read(&mut self) -> anyhow::Result<Option<Read<Delivery>>> {
         if self.failures >= STUMBLES {
             return self.fetch().await.map(Some);
         }
@@ -124,7 +119,7 @@ impl Reader {
             }
         }
         let is_over = self.cursor >= self.last;
-        Ok((is_over || !deliveries.is_empty()).then_some(Read { deliveries, upto: self.cursor }))
+        Ok((is_over || !deliveries.is_empty()).then_some(self.upto_here(deliveries)))
     }
 
     /// The next message; `None` when none came for a while, or none is left.
@@ -160,16 +155,20 @@ impl Reader {
     }
 
     /// The next message by itself.
-    async fn fetch(&mut self) -> anyhow::Result<Read> {
+    async fn fetch(&mut self) -> anyhow::Result<Read<Delivery>> {
         let context = self.context().await?;
         let request = json!({"seq": self.cursor + 1, "next_by_subj": self.subject});
         let message = stored::get(&context, STREAM, request).await?;
         let Some(message) = message.filter(|message| message.sequence <= self.last) else {
             self.cursor = self.last;
-            return Ok(Read { deliveries: Vec::new(), upto: self.last });
+            return Ok(self.upto_here(Vec::new()));
         };
         self.cursor = message.sequence;
-        Ok(Read { deliveries: vec![message.delivery(STREAM)], upto: self.cursor })
+        Ok(self.upto_here(vec![message.delivery(STREAM)]))
+    }
+
+    fn upto_here(&self, items: Vec<Delivery>) -> Read<Delivery> {
+        Read { items, upto: Place { position: self.cursor, bytes: 0 } }
     }
 
     async fn open(&mut self) -> anyhow::Result<Pull> {
@@ -199,6 +198,14 @@ impl Reader {
             None => self.link.connect().await?,
         };
         Ok(jetstream::new(self.client.insert(client).clone()))
+    }
+}
+
+impl Source for Reader {
+    type Item = Delivery;
+
+    async fn next(&mut self, shutdown: &CancellationToken) -> anyhow::Result<Option<Read<Delivery>>> {
+        Ok(Reader::next(self, shutdown).await)
     }
 }
 

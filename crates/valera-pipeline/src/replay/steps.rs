@@ -3,7 +3,12 @@
 //! An operator's pause is seen here, so it is heeded within a second even while a replay waits for live traffic. It
 //! does not read the stream.
 
-use super::{Committed, End, courtesy::Courtesy, link};
+use super::{
+    End,
+    courtesy::Courtesy,
+    drive::{Committed, Place},
+    link,
+};
 use crate::{
     consume::{pause, pauses},
     handler::Outcome,
@@ -20,13 +25,25 @@ use tokio_util::sync::CancellationToken;
 /// How far a replay is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Stream sequences.
+    /// Stream sequences; bytes of files, from 1.
     pub first: u64,
     pub last: u64,
-    /// Everything up to this sequence is durable.
+    /// Everything up to this one is durable.
     pub position: u64,
     /// How many messages live traffic is behind, while it is waited for.
     pub behind: Option<u64>,
+}
+
+impl Progress {
+    pub(super) fn of(row: &ReplayRow, upto: Place, behind: Option<u64>) -> Self {
+        match &row.files {
+            Some(_) => Self { first: 1, last: row.bytes(), position: upto.bytes, behind },
+            None => {
+                let (first, last) = (super::sequence(row.first_seq), super::sequence(row.last_seq));
+                Self { first, last, position: upto.position, behind }
+            }
+        }
+    }
 }
 
 /// The longest sleep between two looks at the row.
@@ -73,7 +90,7 @@ impl<'a, W: FnMut(&Progress)> Steps<'a, W> {
         let name = self.row.name.clone();
         let connection = self.ledger.connection().await?;
         if is_all {
-            replays::set_status(connection, &name, "done").await?;
+            replays::end(connection, &name, self.row.bytes()).await?;
         }
         let row = replays::find(connection, &name).await?.with_context(|| format!("the replay {name} is gone"))?;
         let end = match row.status.as_str() {
@@ -86,14 +103,14 @@ impl<'a, W: FnMut(&Progress)> Steps<'a, W> {
     }
 
     /// Writes down how far it is; whether it goes on.
-    async fn write(&mut self, position: u64, outcomes: &[Outcome]) -> anyhow::Result<bool> {
+    async fn write(&mut self, upto: Place, outcomes: &[Outcome]) -> anyhow::Result<bool> {
         let mut ended = [0; Outcome::ALL.len()];
         for outcome in outcomes {
             ended[*outcome as usize] += 1;
         }
         let mut pauses = pauses();
         loop {
-            match self.try_write(position, &ended).await {
+            match self.try_write(upto, &ended).await {
                 Ok(Some(status)) => return Ok(status == "running"),
                 Ok(None) => bail!("another process has taken the replay {} over", self.row.name),
                 Err(cause) => {
@@ -108,18 +125,13 @@ impl<'a, W: FnMut(&Progress)> Steps<'a, W> {
         }
     }
 
-    async fn try_write(
-        &mut self,
-        position: u64,
-        ended: &[u64; Outcome::ALL.len()],
-    ) -> anyhow::Result<Option<String>> {
+    async fn try_write(&mut self, upto: Place, ended: &[u64; Outcome::ALL.len()]) -> anyhow::Result<Option<String>> {
         let connection = self.ledger.connection().await?;
-        replays::advance(connection, &self.row.name, position, ended).await
+        replays::advance(connection, &self.row.name, upto.position, upto.bytes, ended).await
     }
 
-    fn show(&mut self, position: u64, behind: Option<u64>) {
-        let (first, last) = (super::sequence(self.row.first_seq), super::sequence(self.row.last_seq));
-        (self.watch)(&Progress { first, last, position, behind });
+    fn show(&mut self, upto: Place, behind: Option<u64>) {
+        (self.watch)(&Progress::of(&self.row, upto, behind));
     }
 
     /// How long to wait before the next batch.
@@ -130,7 +142,7 @@ impl<'a, W: FnMut(&Progress)> Steps<'a, W> {
 }
 
 impl<W: FnMut(&Progress)> Committed for Steps<'_, W> {
-    async fn committed(&mut self, upto: u64, outcomes: &[Outcome]) -> anyhow::Result<bool> {
+    async fn committed(&mut self, upto: Place, outcomes: &[Outcome]) -> anyhow::Result<bool> {
         self.handled += outcomes.len() as u64;
         let mut goes_on = self.write(upto, outcomes).await?;
         loop {

@@ -7,6 +7,7 @@ use super::fact::{Dimensions, Fact, Step};
 use crate::{
     handler::{Delivery, Outcome},
     identity::{Identified, Identities},
+    replay::restored::{self, FileLine, Refusals},
     store::{Calendar, copy::Rows, inbox, raw::RawRow},
 };
 use anyhow::Context;
@@ -64,6 +65,23 @@ impl Batch {
             identified.event.pseudonymise(&keys.pseudonym);
             Fact::of(&identified.event, calendar)
         });
+        let all_new = group(events.first.iter());
+        Self { events, outcomes, all_new }
+    }
+
+    /// What lines of exported files hold.
+    pub(super) fn restore(lines: &[FileLine], keys: &Keys, calendar: &Calendar, refusals: &Refusals) -> Self {
+        let (unsealed, mut outcomes) = restored::unseal(lines, &keys.content, refusals);
+        let facts = unsealed.into_iter().filter_map(|line| {
+            let Some(event) = line.event.event() else {
+                outcomes[line.delivery] = Outcome::Rejected;
+                return None;
+            };
+            let fact = Fact::of(&event, calendar);
+            let Identified { delivery, sequence, event_id, content_hash, .. } = line;
+            Some(Identified { delivery, sequence, event_id, content_hash, event: fact })
+        });
+        let events = Identities::of(facts.collect());
         let all_new = group(events.first.iter());
         Self { events, outcomes, all_new }
     }

@@ -17,6 +17,7 @@ pub use list::{ALL, Rollup, SESSION};
 use crate::{
     handler::{Delivery, Handler, Ours, Outcome},
     probe::{Point, Probe},
+    replay::restored::{FileLine, Refusals, Restore},
     store::{self, Calendar, Failure, Partitions, copy, inbox},
 };
 use sqlx::PgConnection;
@@ -140,6 +141,13 @@ pub(crate) async fn fold_grouped(
         sqlx::query(statement.clone()).execute(&mut *connection).await?;
     }
     Ok(())
+}
+
+impl Restore for Rollups {
+    fn restorer(&self) -> impl Fn(Vec<FileLine>) -> Batch + Send + Sync + 'static {
+        let (keys, calendar, refusals) = (self.keys.clone(), self.calendar.clone(), Refusals::default());
+        move |lines| Batch::restore(&lines, &keys, &calendar, &refusals)
+    }
 }
 
 impl Handler for Rollups {

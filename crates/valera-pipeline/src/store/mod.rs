@@ -9,6 +9,7 @@ pub mod calendar;
 pub mod comparison;
 pub mod copy;
 pub mod exchange;
+pub mod export;
 pub mod failure;
 pub mod inbox;
 pub mod letters;

@@ -9,7 +9,8 @@ use crate::handler::Outcome;
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::{AssertSqlSafe, FromRow, PgConnection};
+use serde::{Deserialize, Serializer};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, types::Json};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -27,10 +28,10 @@ pub struct ReplayRow {
     /// As the operator gave it.
     pub asked_from: String,
     pub asked_to: String,
-    /// Stream sequences, both included.
+    /// Stream sequences, both included; lines of files, of which the last is known in the end.
     pub first_seq: i64,
     pub last_seq: i64,
-    /// Everything up to this sequence is durable.
+    /// Everything up to this one is durable.
     pub position: i64,
     pub status: String,
     /// Whether some process is at it now.
@@ -42,9 +43,63 @@ pub struct ReplayRow {
     pub expired: i64,
     pub erased: i64,
     pub updated_at: DateTime<Utc>,
+    /// Which files are read instead of the stream.
+    #[serde(serialize_with = "paths")]
+    pub files: Option<Json<Vec<ReplayFile>>>,
+    /// How much of them, compressed as they are.
+    pub read_bytes: i64,
+}
+
+/// A file, as it is known again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayFile {
+    /// From the root.
+    pub path: String,
+    pub bytes: u64,
+    /// A hash of its first and its last bytes.
+    pub ends: String,
+}
+
+/// As people name them.
+fn paths<S: Serializer>(files: &Option<Json<Vec<ReplayFile>>>, serializer: S) -> Result<S::Ok, S::Error> {
+    let paths =
+        files.as_ref().map(|files| files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>().join(", "));
+    paths.serialize(serializer)
 }
 
 impl ReplayRow {
+    /// One of nothing, not begun yet.
+    #[must_use]
+    pub fn new(consumer: &str) -> Self {
+        Self {
+            name: String::new(),
+            consumer: consumer.to_owned(),
+            subject: "-".to_owned(),
+            asked_from: "-".to_owned(),
+            asked_to: "-".to_owned(),
+            first_seq: 1,
+            last_seq: 0,
+            position: 0,
+            status: "running".to_owned(),
+            at_work: true,
+            stored: 0,
+            duplicate: 0,
+            conflicting: 0,
+            rejected: 0,
+            expired: 0,
+            erased: 0,
+            updated_at: Utc::now(),
+            files: None,
+            read_bytes: 0,
+        }
+    }
+
+    /// Of all its files.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().flat_map(|files| files.iter()).map(|file| file.bytes).sum()
+    }
+
     /// Whether there is something left to do.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -69,7 +124,7 @@ macro_rules! columns {
                 AND l.objid = 2
                 AND l.granted
                 AND l.pid = replays.backend_pid
-        ) AS at_work, stored, duplicate, conflicting, rejected, expired, erased, updated_at"
+        ) AS at_work, stored, duplicate, conflicting, rejected, expired, erased, updated_at, files, read_bytes"
     };
 }
 
@@ -107,10 +162,9 @@ pub async fn lock(connection: &mut PgConnection) -> anyhow::Result<()> {
     }
     match all(connection).await?.into_iter().find(|replay| replay.at_work) {
         Some(other) => bail!(
-            "the replay {name} is at work, at {} of {}; there is one consumer for all replays: wait for it, or stop it \
+            "the replay {name} is at work, at {}; there is one consumer for all replays: wait for it, or stop it \
              with `valera-analytics replay pause {name}`",
             other.position,
-            other.last_seq,
             name = other.name
         ),
         None => bail!("another replay is at work, a dry run; there is one consumer for all replays: wait for it"),
@@ -140,8 +194,8 @@ pub async fn begin(connection: &mut PgConnection, replay: &ReplayRow) -> anyhow:
     sqlx::query("DELETE FROM replays WHERE name = $1").bind(&replay.name).execute(&mut *transaction).await?;
     sqlx::query(
         "INSERT INTO replays
-            (name, consumer, subject, asked_from, asked_to, first_seq, last_seq, position, backend_pid)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, pg_backend_pid())",
+            (name, consumer, subject, asked_from, asked_to, first_seq, last_seq, position, files, backend_pid)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, pg_backend_pid())",
     )
     .bind(&replay.name)
     .bind(&replay.consumer)
@@ -151,6 +205,7 @@ pub async fn begin(connection: &mut PgConnection, replay: &ReplayRow) -> anyhow:
     .bind(replay.first_seq)
     .bind(replay.last_seq)
     .bind(replay.position)
+    .bind(&replay.files)
     .execute(&mut *transaction)
     .await?;
     transaction.commit().await.with_context(|| format!("writing the replay {}", replay.name))
@@ -165,6 +220,7 @@ pub async fn advance(
     connection: &mut PgConnection,
     name: &str,
     position: u64,
+    read_bytes: u64,
     ended: &[u64; Outcome::ALL.len()],
 ) -> anyhow::Result<Option<String>> {
     let count = |outcome: Outcome| i64::try_from(ended[outcome as usize]).unwrap_or(i64::MAX);
@@ -177,6 +233,7 @@ pub async fn advance(
             rejected = rejected + $6,
             expired = expired + $7,
             erased = erased + $8,
+            read_bytes = greatest(read_bytes, $9),
             backend_pid = pg_backend_pid(),
             updated_at = now()
          WHERE name = $1
@@ -192,6 +249,7 @@ pub async fn advance(
     .bind(count(Outcome::Rejected))
     .bind(count(Outcome::Expired))
     .bind(count(Outcome::Erased))
+    .bind(i64::try_from(read_bytes).unwrap_or(i64::MAX))
     .fetch_optional(connection)
     .await
     .with_context(|| format!("writing how far the replay {name} is"))
@@ -213,6 +271,28 @@ pub async fn take(connection: &mut PgConnection, name: &str) -> anyhow::Result<b
     .await
     .with_context(|| format!("taking the replay {name} up"))?;
     Ok(taken.rows_affected() > 0)
+}
+
+/// Ends an open replay that has come to its end: all of its files have been read, up to the line that it is at.
+///
+/// # Errors
+/// When Postgres does not answer.
+pub async fn end(connection: &mut PgConnection, name: &str, bytes: u64) -> anyhow::Result<()> {
+    sqlx::query(
+        "UPDATE replays
+         SET status = 'done',
+            last_seq = CASE WHEN files IS NULL THEN last_seq ELSE position END,
+            read_bytes = $2,
+            updated_at = now()
+         WHERE name = $1
+            AND status IN ('running', 'paused')",
+    )
+    .bind(name)
+    .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
+    .execute(connection)
+    .await
+    .with_context(|| format!("ending the replay {name}"))?;
+    Ok(())
 }
 
 /// Gives an open replay another status; `false` when there is no open one of that name.

@@ -19,9 +19,13 @@ use chrono::Utc;
 use clap::Args;
 use indicatif::ProgressBar;
 use line::Line;
-use std::{io::BufReader, path::PathBuf, time::Instant};
+use std::{
+    io::{self, BufReader},
+    path::PathBuf,
+    time::Instant,
+};
 use valera_events::Keys;
-use valera_pipeline::consume::Link;
+use valera_pipeline::{consume::Link, replay::is_exported};
 use valera_tracker::{MAX_BODY, Outgoing, Publisher};
 
 /// How many lines are named one by one.
@@ -67,6 +71,8 @@ impl Import {
         let mut count = Count::default();
         let mut failure = None;
         let lines = Lines::new(BufReader::new(progress.wrap_read(reader)), MAX_BODY);
+        let lines =
+            lines.map(|line| line.and_then(|line| if is_exported(&line.text) { Err(exported()) } else { Ok(line) }));
         let lines = lines.map_while(|line| line.map_err(|cause| failure = Some(cause)).ok());
         let messages = lines.filter_map(|line| count.outgoing(&line, &keys));
         let started = Instant::now();
@@ -143,6 +149,14 @@ impl Count {
             tracing::warn!(line = self.lines, reasons, "{what}");
         }
     }
+}
+
+/// What is stored was cleaned and completed: published, it would be judged anew, and be other content.
+fn exported() -> io::Error {
+    io::Error::other(
+        "`export` wrote what comes next, and nothing was published of it: `valera-analytics replay --into persister \
+         --file FILE` puts it back, then the same with --into rollups",
+    )
 }
 
 fn progress_bar(bytes: u64) -> ProgressBar {

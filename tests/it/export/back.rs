@@ -1,0 +1,173 @@
+//! Exported files handed in again: into what is there, into nothing, torn, changed and killed on the way.
+
+use super::{exported, system_with_history, text};
+use crate::support::{Load, System, assert_rollups_agree, contents, differences_from_recount, eventually};
+use sqlx::{Connection, PgConnection};
+use std::{fs, path::Path, time::Duration};
+
+const RAW: &str =
+    "SELECT count(*), md5(string_agg((event_id, event_name, chat_id, session_id, properties::text, occurred_at,
+    platform, content_hash, stream_seq)::text, '|' ORDER BY event_id)) FROM analytics_events";
+
+async fn raw(connection: &mut PgConnection) -> (i64, Option<String>) {
+    sqlx::query_as(RAW).fetch_one(connection).await.unwrap()
+}
+
+/// Another database of the same server, migrated; its address.
+async fn empty_database(system: &System) -> String {
+    sqlx::raw_sql("CREATE DATABASE other").execute(&mut system.postgres().await).await.unwrap();
+    let url = system.local.postgres.url();
+    let (server, _) = url.rsplit_once('/').unwrap();
+    let other = format!("{server}/other");
+    system.says(&["migrate", "--database-url", &other]).well();
+    other
+}
+
+fn hand_in<'a>(into: &'a str, files: &[&'a Path]) -> Vec<&'a str> {
+    let files = files.iter().copied().map(text);
+    ["replay", "--into", into, "--file"].into_iter().chain(files).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_system_with_the_same_keys_holds_to_the_last_bit_what_was_exported() {
+    let system = system_with_history().await;
+    let compressed = exported(&system, "events.ndjson.zst");
+    let nothing = system.dir().join("nothing.ndjson");
+    fs::write(&nothing, "").unwrap();
+    let other = empty_database(&system).await;
+    let mut there = PgConnection::connect(&other).await.unwrap();
+    for into in ["persister", "rollups"] {
+        let arguments = hand_in(into, &[&nothing, &compressed, &nothing]);
+        let said = system.says(&[&arguments[..], &["--database-url", &other]].concat()).well();
+        assert!(said.contains("done at 100.00 %") && said.contains("new"), "{said}");
+    }
+    assert_eq!(raw(&mut there).await, raw(&mut system.postgres().await).await);
+    assert_eq!(differences_from_recount(&mut there).await, Vec::<String>::new());
+    // What came back can leave again, as the same bytes.
+    let again = system.dir().join("again.ndjson.zst");
+    system.says(&["export", "--out", text(&again), "--database-url", &other]).well();
+    assert_eq!(fs::read(again).unwrap(), fs::read(compressed).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_there_is_not_changed_by_a_file_however_often_and_beside_live_traffic() {
+    let system = system_with_history().await;
+    let (plain, compressed) = (exported(&system, "a.ndjson"), exported(&system, "a.zst"));
+    let before = contents(&system).await;
+    for into in ["persister", "rollups"] {
+        let said = system.says(&hand_in(into, &[&plain, &compressed])).well();
+        assert!(said.contains("known") && !said.contains("new"), "{said}");
+        let dry = system.says(&[&hand_in(into, &[&plain])[..], &["--dry-run", "--csv"]].concat()).well();
+        assert!(dry.lines().skip(1).all(|row| row.ends_with(",0,0,0") && row.contains(",0,")), "{dry}");
+    }
+    assert_eq!(contents(&system).await, before);
+
+    sqlx::raw_sql("TRUNCATE analytics_events").execute(&mut system.postgres().await).await.unwrap();
+    let services = valera_pipeline::service::Service::ALL.map(|service| system.run(service));
+    let load = Load::start(&system, 500, 500).await;
+    system.says(&hand_in("persister", &[&compressed])).well();
+    system.says(&hand_in("rollups", &[&plain])).well();
+    load.stop().await;
+    system.drained().await;
+    for service in services {
+        service.stop().await;
+    }
+    assert_rollups_agree(&system).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_that_are_changed_or_torn_are_named_and_all_others_come_back() {
+    let system = system_with_history().await;
+    let whole = fs::read_to_string(exported(&system, "whole.ndjson")).unwrap();
+    let compressed = fs::read(exported(&system, "whole.zst")).unwrap();
+    let lines: Vec<_> = whole.lines().collect();
+    let mut changed = lines.clone();
+    let forged = lines[3].replace("\"chat_id\":", "\"chat_id\":9");
+    changed[3] = &forged;
+    changed[7] = r#"{"event_name":"cart_confirmed","chat_id":1}"#;
+    let endless = "x".repeat(5 * 1024 * 1024);
+    changed[9] = &endless;
+    let file = system.dir().join("changed.ndjson");
+    fs::write(&file, changed.join("\n")).unwrap();
+    let cut = system.dir().join("cut.zst");
+    fs::write(&cut, &compressed[..compressed.len() / 2]).unwrap();
+    let torn = system.dir().join("torn.ndjson");
+    fs::write(&torn, &whole[..whole.len() - 9]).unwrap();
+
+    let before = contents(&system).await;
+    let named =
+        ["line=4", "seal does not hold", "line=8", "not a line of", "line=10", "longer than", "3 lines were refused"];
+    let dry = ["--dry-run"];
+    system.says(&[&hand_in("persister", &[&file])[..], &dry].concat()).complaining(1, &named);
+    system
+        .says(&[&hand_in("persister", &[&torn])[..], &dry].concat())
+        .complaining(1, &["cut off", "1 lines were refused"]);
+    system.says(&[&hand_in("persister", &[&cut])[..], &dry].concat()).complaining(1, &["cut.zst", "cut off"]);
+    assert_eq!(contents(&system).await, before);
+
+    sqlx::raw_sql("TRUNCATE analytics_events").execute(&mut system.postgres().await).await.unwrap();
+    system.says(&hand_in("persister", &[&file])).complaining(1, &named);
+    let all = i64::try_from(lines.len()).unwrap();
+    assert_eq!(system.count("SELECT count(*) FROM analytics_events").await, all - 3);
+    assert_eq!(system.count("SELECT rejected FROM replays").await, 3);
+    // All before the place where a file is cut off has come back; the whole one brings the rest.
+    system.says(&hand_in("persister", &[&cut])).complaining(1, &["cut.zst", "cut off"]);
+    system.says(&hand_in("persister", &[&system.dir().join("whole.zst")])).well();
+    assert_rollups_agree(&system).await;
+
+    for exported in ["whole.ndjson", "whole.zst"] {
+        let file = system.dir().join(exported);
+        let published = system.last_sequence().await;
+        system.says(&["import", text(&file)]).complaining(1, &["replay --into persister --file"]);
+        assert_eq!(system.last_sequence().await, published);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_of_files_that_is_killed_goes_on_at_its_line_and_ends_exact() {
+    let system = System::start().await;
+    let ledger = Load::start(&system, 4_000, 3_000).await.stop().await;
+    system.settle().await;
+    let files = [exported(&system, "one.zst"), exported(&system, "two.ndjson")];
+    let paths = [files[0].as_path(), files[1].as_path()];
+    let truncate =
+        "TRUNCATE analytics_events, rollups.inbox, rollups.chat_days, rollups.funnel_daily, rollups.funnel_weekly,
+        rollups.event_counts_hourly, rollups.response_histograms_hourly, rollups.service_suggestions_daily,
+        rollups.errors_hourly, rollups.chats";
+    sqlx::raw_sql(truncate).execute(&mut system.postgres().await).await.unwrap();
+    for into in ["persister", "rollups"] {
+        let arguments = [&hand_in(into, &paths)[..], &["--name", into, "--rate", "2000"]].concat();
+        for _ in 0..5 {
+            let place = || async { system.count("SELECT coalesce(max(position), 0) FROM replays").await };
+            let before = place().await;
+            let mut process = system.start_program(&arguments);
+            eventually("it gets on", async || place().await > before || process.has_ended().is_some()).await;
+            tokio::time::sleep(Duration::from_millis(rand::random_range(0..300))).await;
+            process.kill();
+        }
+        let said = system.says(&["replay", "resume", into]).well();
+        assert!(said.contains("done at 100.00 %"), "{said}");
+        let handed_in = system.count("SELECT (stored + duplicate)::bigint FROM replays").await;
+        let events = system.count("SELECT (position)::bigint FROM replays").await;
+        assert!(handed_in >= events && handed_in - events <= 5 * 500, "{handed_in} of {events}");
+        sqlx::raw_sql("DELETE FROM replays").execute(&mut system.postgres().await).await.unwrap();
+    }
+    ledger.assert_exact(&system).await;
+
+    // A file that is not the one it began with is not gone on with.
+    let mut process =
+        system.start_program(&[&hand_in("rollups", &paths)[..], &["--name", "x", "--rate", "500"]].concat());
+    eventually("it gets on", async || system.count("SELECT count(*) FROM replays WHERE position > 0").await > 0)
+        .await;
+    process.kill();
+    fs::write(&files[1], "something else\n").unwrap();
+    let resumed = ["replay", "resume", "x"];
+    eventually("its session has ended", async || {
+        system
+            .count("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 20261 AND objid = 2")
+            .await
+            == 0
+    })
+    .await;
+    system.says(&resumed).complaining(1, &["two.ndjson is not the file"]);
+}
