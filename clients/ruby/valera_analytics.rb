@@ -459,7 +459,7 @@ module ValeraAnalytics
     end
 
     def paths
-      Dir.glob(File.join(@dir, NAME)).sort
+      Dir.glob(NAME, base: @dir).sort.map { |name| File.join(@dir, name) }
     end
 
     def create
@@ -771,7 +771,8 @@ module ValeraAnalytics
     end
 
     def filling?(life)
-      life.queue.size > @config.queue_events / 2 || life.bytes > @config.queue_bytes / 2
+      size = life.queue.size
+      size > @config.queue_events / 2 || (size.positive? && life.bytes > @config.queue_bytes / 2)
     end
 
     def relieve(life)
@@ -830,7 +831,10 @@ module ValeraAnalytics
     # The relief's thread. While the worker hangs on a gateway that does not answer, or is slower than the application, the queue
     # goes to the disk before it is full. Where the disk takes nothing it looks again a second later.
     def relief(life)
-      life.mutex.synchronize { life.queue.unshift(*life.spilling) } # of a relief that died
+      life.mutex.synchronize do
+        life.queue.unshift(*life.spilling) # of a relief that died
+        life.spilling = []
+      end
       until life.stopping
         batch = life.mutex.synchronize do
           life.filling.wait(life.mutex) until filling?(life) || life.stopping
@@ -924,6 +928,7 @@ module ValeraAnalytics
       @segment.put_back(owed)
     rescue SystemCallError, IOError => e
       @log.warn(:spill, "cannot read a file of events: #{e.class}")
+      @segment&.close
       @segment = nil
       @next_scan = ValeraAnalytics.monotonic + @config.scan
     end

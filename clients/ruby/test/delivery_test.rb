@@ -192,6 +192,16 @@ class DeliveryTest < Minitest::Test
     assert_match(/cannot write to .*wait in memory/, @log.string)
   end
 
+  def test_a_directory_may_have_any_name
+    gateway = gateway()
+    gateway.down
+    client = client(gateway.url, spill_dir: File.join(@dir, "[a]{b,c}*"))
+    track(client, 0...10)
+    assert client.flush(10)
+    gateway.up
+    assert_taken gateway, 0...10
+  end
+
   def test_half_a_line_and_foreign_files_hold_nobody_up
     gateway = gateway()
     whole = ValeraAnalytics::Event.build("spoken", 1, { n: 0 }, nil, nil, nil).last
