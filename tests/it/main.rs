@@ -21,6 +21,7 @@ mod delivery;
 mod demo;
 mod differential;
 mod export;
+mod digest;
 mod foreign;
 mod golden;
 mod hostile;

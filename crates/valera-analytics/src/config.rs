@@ -14,7 +14,7 @@ use std::{
 use tracing_subscriber::EnvFilter;
 use valera_events::{ContentKey, Keys, PseudonymKeys};
 use valera_pipeline::{
-    alerts::{self, Rules},
+    alerts::{self, Rules, digest::Language},
     consume::Limits,
     service::Environment,
 };
@@ -161,6 +161,22 @@ impl RulesArgs {
     /// As [`RulesArgs::load`], and when there is no such zone.
     pub fn settings(&self, nats_url: &str, time_zone: Option<&str>) -> anyhow::Result<alerts::Settings> {
         alerts::Settings::new(nats_url, self.load()?, time_zone)
+    }
+}
+
+/// In which language people are told.
+#[derive(Debug, Clone, Args)]
+pub struct LanguageArgs {
+    /// Language of what people are told: ru or en
+    #[arg(long, env = "VALERA_ALERT_LANGUAGE", value_name = "LANGUAGE", default_value = "ru", value_parser = language)]
+    pub language: Language,
+}
+
+fn language(text: &str) -> Result<Language, &'static str> {
+    match text {
+        "ru" => Ok(Language::Russian),
+        "en" => Ok(Language::English),
+        _ => Err("expected ru or en"),
     }
 }
 

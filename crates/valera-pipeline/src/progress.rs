@@ -22,6 +22,8 @@ pub struct Progress {
     pub redelivered: u64,
     /// Age of the oldest message that is not settled, in seconds; `None` when all are.
     pub oldest_seconds: Option<u64>,
+    /// When JetStream received that message.
+    pub oldest_at: Option<DateTime<Utc>>,
 }
 
 impl Progress {
@@ -41,7 +43,8 @@ impl Progress {
             pending: info.num_pending,
             ack_pending: info.num_ack_pending as u64,
             redelivered: info.num_redelivered as u64,
-            oldest_seconds: oldest.map(|message| age_seconds(message.received_at)),
+            oldest_seconds: oldest.as_ref().map(|message| age_seconds(message.received_at)),
+            oldest_at: oldest.map(|message| message.received_at),
         })
     }
 }

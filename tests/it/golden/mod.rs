@@ -15,18 +15,19 @@ use crate::support::{System, assert_rollups_agree};
 use sqlx::AssertSqlSafe;
 
 /// Publishes events, one a line: when, chat, name, properties. Without ids and in this order.
-async fn say(system: &System, events: &str) {
+pub(crate) async fn say(system: &System, events: &str) {
     for (number, line) in lines(events).into_iter().enumerate() {
         let [at, chat, name, properties] = line[..] else { panic!("not four columns: {line:?}") };
         let body = format!(r#"{{"chat_id":{chat},"occurred_at":"{at}","properties":{properties}}}"#);
-        let msg_id = format!("golden/{number}");
+        // A second time events are said is another.
+        let msg_id = format!("golden/{at}/{number}");
         let headers = [("Valera-Origin", "import"), ("Nats-Msg-Id", &msg_id)];
         system.publish(&format!("analytics.{name}"), &headers, body).await;
     }
 }
 
 /// Settles what was published, and holds the rollups to a recount.
-async fn settle(system: &System) {
+pub(crate) async fn settle(system: &System) {
     system.settle().await;
     assert_rollups_agree(system).await;
 }

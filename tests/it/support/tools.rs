@@ -64,6 +64,7 @@ pub(crate) fn program() -> Command {
         "VALERA_CONTENT_KEY_FILE",
         "VALERA_PSEUDONYM_KEYS",
         "VALERA_PSEUDONYM_KEYS_FILE",
+        "VALERA_ALERT_LANGUAGE",
         "VALERA_LOG",
         "NO_COLOR",
     ] {

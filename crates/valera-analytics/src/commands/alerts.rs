@@ -51,6 +51,7 @@ enum Action {
         #[command(flatten)]
         nats: NatsArgs,
     },
+    Digest(super::digest::Digest),
     /// Tell nobody of a rule's incidents for a while; they stay on the stream
     Mute {
         rule: String,
@@ -88,6 +89,7 @@ impl Alerts {
             Action::Check { file } => check(file.as_deref()),
             Action::Rules => output::print(rules::SHIPPED),
             Action::List { rule, since, output, nats } => list(&nats, rule.as_deref(), since, output).await,
+            Action::Digest(digest) => digest.run().await,
             Action::Mute { rule, span, rules, nats } => mute(&nats, &rules.load()?, &rule, span).await,
             Action::Unmute { rule, nats } => unmute(&nats, &rule).await,
             Action::Mutes { output, nats } => {

@@ -6,6 +6,7 @@ pub mod completions;
 pub mod dead_letters;
 pub mod demo;
 pub mod export;
+pub mod digest;
 pub mod funnel;
 pub mod import;
 pub mod latency;

@@ -9,6 +9,7 @@
 mod alert;
 pub mod delivery;
 mod detector;
+pub mod digest;
 pub mod history;
 mod incident;
 mod lease;
