@@ -3,6 +3,10 @@
 //! The only module that reads the environment. A secret can come as a value or, better, as `…_FILE`: an environment is
 //! visible to others, a file is not. Nothing is opened here but key files.
 
+mod delivery;
+
+pub use delivery::DeliveryArgs;
+
 use anyhow::{Context, bail};
 use clap::Args;
 use std::{
@@ -14,7 +18,7 @@ use std::{
 use tracing_subscriber::EnvFilter;
 use valera_events::{ContentKey, Keys, PseudonymKeys};
 use valera_pipeline::{
-    alerts::{self, Rules, digest::Language},
+    alerts::{self, Language, Rules},
     consume::Limits,
     service::Environment,
 };

@@ -9,7 +9,10 @@ use std::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use valera_pipeline::{
-    alerts,
+    alerts::{
+        self,
+        delivery::{Configured, Notifier},
+    },
     consume::Watched,
     probe::{NoProbe, Probe},
     service::{Environment, Service},
@@ -39,6 +42,13 @@ impl Running {
     pub(crate) fn alerts(settings: alerts::Settings) -> Self {
         let (watched, shutdown) = (Watched::new(alerts::NAME), CancellationToken::new());
         let task = tokio::spawn(settings.run(watched.clone(), Arc::new(NoProbe), shutdown.clone()));
+        Self { watched, shutdown, task: Some(task) }
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "the test is the supervisor")]
+    pub(crate) fn notifier(notifier: Notifier, channel: Configured) -> Self {
+        let (watched, shutdown) = (Watched::new(channel.name()), CancellationToken::new());
+        let task = tokio::spawn(notifier.run(channel, watched.clone(), Arc::new(NoProbe), shutdown.clone()));
         Self { watched, shutdown, task: Some(task) }
     }
 

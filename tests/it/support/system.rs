@@ -168,9 +168,13 @@ impl System {
     }
 
     pub(crate) async fn durable_drained(&self, durable: &str) {
+        self.drained_of(STREAM, durable).await;
+    }
+
+    pub(crate) async fn drained_of(&self, stream: &str, durable: &str) {
         let context = self.jetstream().await;
         let left = || async {
-            let info = context.get_stream(STREAM).await.ok()?.consumer_info(durable).await.ok()?;
+            let info = context.get_stream(stream).await.ok()?.consumer_info(durable).await.ok()?;
             Some(info.num_pending + info.num_ack_pending as u64)
         };
         let mut least = u64::MAX;

@@ -52,6 +52,7 @@ enum Action {
         nats: NatsArgs,
     },
     Digest(super::digest::Digest),
+    Test(super::alerts_test::Test),
     /// Tell nobody of a rule's incidents for a while; they stay on the stream
     Mute {
         rule: String,
@@ -90,6 +91,7 @@ impl Alerts {
             Action::Rules => output::print(rules::SHIPPED),
             Action::List { rule, since, output, nats } => list(&nats, rule.as_deref(), since, output).await,
             Action::Digest(digest) => digest.run().await,
+            Action::Test(test) => test.run().await,
             Action::Mute { rule, span, rules, nats } => mute(&nats, &rules.load()?, &rule, span).await,
             Action::Unmute { rule, nats } => unmute(&nats, &rule).await,
             Action::Mutes { output, nats } => {

@@ -1,12 +1,15 @@
 //! `run`: services in this process, each on its own durable consumer.
 
 use super::stop;
-use crate::config::{RulesArgs, ServiceArgs};
+use crate::config::{DeliveryArgs, RulesArgs, ServiceArgs};
 use clap::{Args, ValueEnum};
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use valera_pipeline::{
-    alerts,
+    alerts::{
+        self,
+        delivery::{Configured, Notifier},
+    },
     consume::Watched,
     probe::NoProbe,
     service::{Environment, Service},
@@ -26,6 +29,8 @@ pub struct Run {
     config: ServiceArgs,
     #[command(flatten)]
     rules: RulesArgs,
+    #[command(flatten)]
+    delivery: DeliveryArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -36,6 +41,8 @@ enum Named {
     Rollups,
     /// Finds in the events what a person should know at once; one active at a time, others stand by
     Alerts,
+    /// Brings alerts to people, on every channel that is configured; of several instances one sends
+    Notifier,
     /// All of them
     All,
 }
@@ -46,13 +53,14 @@ pub(super) struct Plan {
     /// On Postgres.
     pub(super) services: Vec<(Service, Environment)>,
     pub(super) alerts: Option<alerts::Settings>,
+    pub(super) notifier: Option<(Notifier, Vec<Configured>)>,
 }
 
 impl Plan {
-    /// Everything, on one system.
+    /// Everything on one system but delivery.
     pub(super) fn all(environment: &Environment, alerts: alerts::Settings) -> Self {
         let services = Service::ALL.map(|service| (service, environment.clone()));
-        Self { services: services.into(), alerts: Some(alerts) }
+        Self { services: services.into(), alerts: Some(alerts), notifier: None }
     }
 }
 
@@ -71,9 +79,13 @@ impl Run {
                 plan.services.push((service, self.config.environment()?));
             }
         }
+        let ServiceArgs { nats, zone, .. } = &self.config;
         if wanted(Named::Alerts) {
-            let ServiceArgs { nats, zone, .. } = &self.config;
             plan.alerts = Some(self.rules.settings(&nats.nats_url, zone.time_zone.as_deref())?);
+        }
+        if wanted(Named::Notifier) {
+            let notifier = self.delivery.notifier(&nats.nats_url, zone.time_zone.as_deref())?;
+            plan.notifier = Some((notifier, self.delivery.channels()?));
         }
         Ok(plan)
     }
@@ -92,6 +104,13 @@ pub(super) fn start(plan: Plan, shutdown: &CancellationToken) -> (Supervisor, Ve
         let watched = Watched::new(alerts::NAME);
         all_watched.push(watched.clone());
         supervisor.start(alerts::NAME, settings.run(watched, Arc::new(NoProbe), shutdown.clone()));
+    }
+    let (notifier, channels) = plan.notifier.unzip();
+    for (notifier, channel) in notifier.iter().cycle().zip(channels.into_iter().flatten()) {
+        let name = Notifier::durable(channel.name());
+        let watched = Watched::new(&name);
+        all_watched.push(watched.clone());
+        supervisor.start(&name, notifier.clone().run(channel, watched, Arc::new(NoProbe), shutdown.clone()));
     }
     (supervisor, all_watched)
 }

@@ -2,14 +2,14 @@
 
 use super::{run, stop};
 use crate::{
-    config::{RulesArgs, ZoneArgs},
+    config::{DeliveryArgs, RulesArgs, ZoneArgs},
     embedded::{Tools, data_dir},
     local::{LocalSystem, Options},
     output,
 };
 use clap::Args;
 use std::path::PathBuf;
-use valera_pipeline::alerts::{Rules, Settings};
+use valera_pipeline::alerts::{Rules, Settings, delivery::Configured};
 
 /// Run a complete local system: nats-server, Postgres and every service
 #[derive(Debug, Args)]
@@ -24,18 +24,23 @@ pub struct Up {
     zone: ZoneArgs,
     #[command(flatten)]
     rules: RulesArgs,
+    #[command(flatten)]
+    delivery: DeliveryArgs,
 }
 
 impl Up {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         // Looked at before anything is started: a fault in the rules is no reason to have started half a system.
         let rules = self.rules.load()?;
+        self.delivery.texts(self.zone.time_zone.as_deref())?;
+        let channels = self.delivery.channels()?;
         let shutdown = stop::on_signal()?;
         let options = Options { time_zone: self.zone.time_zone, ..Options::default() };
         let dir = data_dir(&self.data_dir)?;
         let mut system = LocalSystem::start(&Tools::locate()?, &dir, options).await?;
         output::print(&welcome(&system))?;
-        let plan = if self.servers_only { run::Plan::default() } else { plan(&system, rules)? };
+        let plan =
+            if self.servers_only { run::Plan::default() } else { plan(&system, rules, &self.delivery, channels)? };
         let (supervisor, _) = run::start(plan, &shutdown);
         let services = async {
             if self.servers_only {
@@ -58,10 +63,17 @@ impl Up {
     }
 }
 
-fn plan(system: &LocalSystem, rules: Rules) -> anyhow::Result<run::Plan> {
+fn plan(
+    system: &LocalSystem,
+    rules: Rules,
+    delivery: &DeliveryArgs,
+    channels: Vec<Configured>,
+) -> anyhow::Result<run::Plan> {
     let environment = &system.environment;
-    let alerts = Settings::new(&environment.nats_url, rules, environment.time_zone.as_deref())?;
-    Ok(run::Plan::all(environment, alerts))
+    let zone = environment.time_zone.as_deref();
+    let alerts = Settings::new(&environment.nats_url, rules, zone)?;
+    let notifier = delivery.notifier(&environment.nats_url, zone)?;
+    Ok(run::Plan { notifier: Some((notifier, channels)), ..run::Plan::all(environment, alerts) })
 }
 
 fn welcome(system: &LocalSystem) -> String {

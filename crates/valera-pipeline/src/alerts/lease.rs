@@ -17,8 +17,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-const KEY: &str = "lease.alerts";
-
 /// What stands in the bucket.
 #[derive(Debug, Serialize, Deserialize)]
 struct Claim {
@@ -30,6 +28,7 @@ struct Claim {
 /// A claim of ours.
 pub(crate) struct Lease {
     bucket: kv::Store,
+    key: String,
     holder: String,
     ttl: Duration,
     revision: u64,
@@ -50,27 +49,30 @@ impl Held {
 }
 
 impl Lease {
-    /// Tries to come in; `None` while another holds it. `holder` is unique to this instance.
+    /// Tries to come in; `None` while another holds it. `name` is what only one may do at a time, `holder` is unique to
+    /// this instance.
     ///
     /// # Errors
     /// When NATS does not answer.
     pub(crate) async fn try_acquire(
         context: &jetstream::Context,
+        name: &str,
         holder: &str,
         ttl: Duration,
     ) -> anyhow::Result<Option<Self>> {
         let bucket = bucket(context).await?;
-        let entry = bucket.entry(KEY).await.context("reading the lease")?;
+        let key = format!("lease.{name}");
+        let entry = bucket.entry(&key).await.context("reading the lease")?;
         let revision = match entry {
             None => 0,
             Some(entry) if is_free(context, &entry, holder, ttl).await? => entry.revision,
             Some(_) => return Ok(None),
         };
         let began = Instant::now();
-        let Some(revision) = claim(&bucket, holder, ttl, revision).await? else { return Ok(None) };
-        info!(holder, "holds the lease");
+        let Some(revision) = claim(&bucket, &key, holder, ttl, revision).await? else { return Ok(None) };
+        info!(lease = key, holder, "holds the lease");
         let until = watch::Sender::new(began + ttl);
-        Ok(Some(Self { bucket, holder: holder.to_owned(), ttl, revision, until }))
+        Ok(Some(Self { bucket, key, holder: holder.to_owned(), ttl, revision, until }))
     }
 
     pub(crate) fn held(&self) -> Held {
@@ -88,7 +90,7 @@ impl Lease {
                 Err(_) => anyhow!("NATS did not answer"),
             };
             let is_over = self.held().require().is_err();
-            warn!(cause = format!("{cause:#}"), "could not renew the lease");
+            warn!(lease = self.key, cause = format!("{cause:#}"), "could not renew the lease");
             if is_over {
                 break;
             }
@@ -100,13 +102,13 @@ impl Lease {
     /// Whether it still is ours.
     async fn renew(&mut self) -> anyhow::Result<bool> {
         let began = Instant::now();
-        if let Some(revision) = claim(&self.bucket, &self.holder, self.ttl, self.revision).await? {
+        if let Some(revision) = claim(&self.bucket, &self.key, &self.holder, self.ttl, self.revision).await? {
             self.revision = revision;
             self.until.send_replace(began + self.ttl);
             return Ok(true);
         }
         // Either another's, or our own from a renewal whose answer was lost.
-        let entry = self.bucket.entry(KEY).await.context("reading the lease")?;
+        let entry = self.bucket.entry(&self.key).await.context("reading the lease")?;
         match entry.filter(|entry| holder_of(entry).as_deref() == Some(&self.holder)) {
             Some(ours) => self.revision = ours.revision,
             None => {
@@ -119,19 +121,19 @@ impl Lease {
 
     /// Lets others in at once.
     pub(crate) async fn release(self) {
-        let released = self.bucket.delete_expect_revision(KEY, Some(self.revision));
+        let released = self.bucket.delete_expect_revision(&self.key, Some(self.revision));
         // Where it was lost, or NATS is away, it ends by itself.
         if let Ok(Ok(())) = tokio::time::timeout(self.ttl, released).await {
-            info!(holder = self.holder, "released the lease");
+            info!(lease = self.key, holder = self.holder, "released the lease");
         }
     }
 }
 
 /// Writes a claim over a revision; `None` when another was quicker.
-async fn claim(bucket: &kv::Store, holder: &str, ttl: Duration, over: u64) -> anyhow::Result<Option<u64>> {
+async fn claim(bucket: &kv::Store, key: &str, holder: &str, ttl: Duration, over: u64) -> anyhow::Result<Option<u64>> {
     let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
     let value = serde_json::to_vec(&Claim { holder: holder.to_owned(), ttl_ms }).context("writing the lease")?;
-    match bucket.update(KEY, value.into(), over).await {
+    match bucket.update(key, value.into(), over).await {
         Ok(revision) => Ok(Some(revision)),
         Err(cause) if cause.kind() == kv::UpdateErrorKind::WrongLastRevision => Ok(None),
         Err(cause) => Err(cause).context("writing the lease"),

@@ -1,13 +1,12 @@
-//! The service `alerts`: waits for the lease, reads its state back, watches until it is told to stop or has lost the lease.
+//! The service `alerts`: a term begins with reading its state back, and then it watches.
 //!
-//! It is a consumer like the others, with two things beside it: what renews the lease, and a clock for the minutes in
-//! which nothing comes. Losing the lease ends the term, not the service: messages in hand go back, and it waits again. It
-//! needs NATS only.
+//! It is a consumer like the others, with a clock beside it for the minutes in which nothing comes. It needs NATS only.
 
 use super::{
     NAME,
-    lease::{Held, Lease},
+    lease::Held,
     observation::Observation,
+    office::{Office, rest},
     rules::Rules,
     watch::Watch,
 };
@@ -20,11 +19,10 @@ use crate::{
 use anyhow::Context as _;
 use async_nats::jetstream;
 use chrono_tz::Tz;
+use futures::FutureExt as _;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
-use uuid::Uuid;
 
 /// How often time is let pass while nothing comes.
 const TICK: Duration = Duration::from_secs(5);
@@ -43,6 +41,12 @@ pub struct Settings {
     pub lease: Duration,
 }
 
+/// A zone by its IANA name, UTC without one.
+pub(super) fn zone(name: Option<&str>) -> anyhow::Result<Tz> {
+    let name = name.unwrap_or("UTC");
+    name.parse::<Tz>().ok().with_context(|| format!("there is no time zone {name}"))
+}
+
 /// How long a holder of the lease may be silent.
 const LEASE: Duration = Duration::from_secs(10);
 
@@ -52,9 +56,7 @@ impl Settings {
     /// # Errors
     /// When there is no such zone.
     pub fn new(nats_url: &str, rules: Rules, time_zone: Option<&str>) -> anyhow::Result<Self> {
-        let name = time_zone.unwrap_or("UTC");
-        let zone = name.parse::<Tz>().ok().with_context(|| format!("there is no time zone {name}"))?;
-        let (rules, limits) = (Arc::new(rules), Limits::default());
+        let (rules, zone, limits) = (Arc::new(rules), zone(time_zone)?, Limits::default());
         Ok(Self { nats_url: nats_url.to_owned(), rules, zone, limits, lease: LEASE })
     }
 
@@ -69,63 +71,9 @@ impl Settings {
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
         let link = Link::new(&self.nats_url, format!("valera-{NAME}"));
-        let holder = Uuid::now_v7().to_string();
-        while !shutdown.is_cancelled() {
-            let Some((context, mut lease)) = self.await_lease(&link, &holder, &watched, &shutdown).await else {
-                break;
-            };
-            let term = shutdown.child_token();
-            let work = self.work(&link, context, lease.held(), &watched, &probe, &term);
-            let worked = tokio::select! {
-                worked = work => worked,
-                () = lease.keep(&term) => Ok(()),
-            };
-            lease.release().await;
-            worked?;
-        }
-        Ok(())
-    }
-
-    /// Tries to come in until it can; `None` on shutdown.
-    async fn await_lease(
-        &self,
-        link: &Link,
-        holder: &str,
-        watched: &Watched,
-        shutdown: &CancellationToken,
-    ) -> Option<(jetstream::Context, Lease)> {
-        let mut context = None;
-        let mut waits = false;
-        while !shutdown.is_cancelled() {
-            match self.try_lease(link, &mut context, holder).await {
-                Ok(Some(lease)) => return Some((context?, lease)),
-                Ok(None) => {
-                    watched.health.nats_answers();
-                    if !std::mem::replace(&mut waits, true) {
-                        info!(consumer = NAME, "another instance holds the lease; standing by");
-                    }
-                }
-                Err(cause) => {
-                    watched.health.nats_fails(&cause);
-                    context = None;
-                }
-            }
-            rest(PAUSE.min(self.lease / 4), shutdown).await;
-        }
-        None
-    }
-
-    async fn try_lease(
-        &self,
-        link: &Link,
-        context: &mut Option<jetstream::Context>,
-        holder: &str,
-    ) -> anyhow::Result<Option<Lease>> {
-        let context = match context {
-            Some(context) => context,
-            None => context.insert(jetstream::new(link.connect().await?)),
-        };
-        Lease::try_acquire(context, holder, self.lease).await
+        let office = Office { name: NAME, link: &link, lease: self.lease, health: &watched.health };
+        let work = |context, held, term| self.work(&link, context, held, &watched, &probe, term).boxed();
+        office.serve(work, &shutdown).await
     }
 
     /// One term: from the lease to its loss, or shutdown.
@@ -136,9 +84,9 @@ impl Settings {
         held: Held,
         watched: &Watched,
         probe: &Arc<dyn Probe>,
-        term: &CancellationToken,
+        term: CancellationToken,
     ) -> anyhow::Result<()> {
-        let Some(watch) = self.begin(&context, &held, watched, probe, term).await else { return Ok(()) };
+        let Some(watch) = self.begin(&context, &held, watched, probe, &term).await else { return Ok(()) };
         let watch = Arc::new(Mutex::new(watch));
         let handler = Detection { watch: watch.clone(), rules: self.rules.clone() };
         let source = Source::new(link.clone(), STREAM, NAME, self.limits);
@@ -148,7 +96,7 @@ impl Settings {
             term.cancel();
             ended
         };
-        let (ended, ()) = futures::join!(consume, tick(&watch, watched, term));
+        let (ended, ()) = futures::join!(consume, tick(&watch, watched, &term));
         ended
     }
 
@@ -187,13 +135,6 @@ async fn tick(watch: &Mutex<Watch>, watched: &Watched, term: &CancellationToken)
             Ok(()) => watched.health.store_answers(),
             Err(cause) => watched.health.store_fails(&cause),
         }
-    }
-}
-
-async fn rest(pause: Duration, until: &CancellationToken) {
-    tokio::select! {
-        () = until.cancelled() => {}
-        () = tokio::time::sleep(pause) => {}
     }
 }
 

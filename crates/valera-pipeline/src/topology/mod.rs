@@ -26,17 +26,17 @@ use api::Action;
 
 /// Older servers drop settings without a word: 2.11 `allow_atomic`, 2.9 `filter_subjects`.
 const MINIMUM_SERVER: (i64, i64, i64) = (2, 12, 1);
-/// The stream whose consumers the files describe.
-const EVENTS: &str = "ANALYTICS";
 const STREAMS: [&str; 3] = [
     include_str!("../../../../nats/streams/ANALYTICS.json"),
     include_str!("../../../../nats/streams/ALERTS.json"),
     include_str!("../../../../nats/streams/KV_VALERA.json"),
 ];
-const CONSUMERS: [&str; 3] = [
-    include_str!("../../../../nats/consumers/persister.json"),
-    include_str!("../../../../nats/consumers/rollups.json"),
-    include_str!("../../../../nats/consumers/alerts.json"),
+/// Each with its stream.
+const CONSUMERS: [(&str, &str); 4] = [
+    ("ANALYTICS", include_str!("../../../../nats/consumers/persister.json")),
+    ("ANALYTICS", include_str!("../../../../nats/consumers/rollups.json")),
+    ("ANALYTICS", include_str!("../../../../nats/consumers/alerts.json")),
+    ("ALERTS", include_str!("../../../../nats/consumers/notify_log.json")),
 ];
 
 /// What a configuration belongs to.
@@ -92,8 +92,11 @@ pub struct Topology {
 /// [`TopologyError::File`] when one of the compiled-in files is no configuration, which a test rules out.
 pub fn desired() -> Result<Topology, TopologyError> {
     let streams = STREAMS.iter().map(|text| read(text, "name", Resource::Stream));
-    let consumer = |name| Resource::Consumer(EVENTS.to_owned(), name);
-    let consumers = CONSUMERS.iter().map(|text| read(text, "durable_name", consumer));
+    let consumer = |stream: &str| {
+        let stream = stream.to_owned();
+        move |name| Resource::Consumer(stream.clone(), name)
+    };
+    let consumers = CONSUMERS.iter().map(|(stream, text)| read(text, "durable_name", consumer(stream)));
     Ok(Topology { wanted: streams.chain(consumers).collect::<Result<_, _>>()? })
 }
 
@@ -223,7 +226,7 @@ mod tests {
         let alerts: stream::Config = serde_json::from_str(STREAMS[1]).unwrap();
         assert_eq!(alerts.max_age, Duration::from_secs(90 * 24 * 60 * 60));
         assert_eq!(alerts.duplicate_window, Duration::from_secs(24 * 60 * 60));
-        let persister: pull::Config = serde_json::from_str(CONSUMERS[0]).unwrap();
+        let persister: pull::Config = serde_json::from_str(CONSUMERS[0].1).unwrap();
         assert_eq!(persister.ack_wait, Duration::from_secs(60));
     }
 

@@ -47,7 +47,7 @@ pub enum Undelivered {
 }
 
 /// A way to people.
-pub trait Channel: Send {
+pub trait Channel: Send + Sync {
     /// In `notify_<name>`, the durable consumer, and in every report.
     fn name(&self) -> &'static str;
 

@@ -1,7 +1,55 @@
 //! Delivery: brings what stands on `ALERTS` to people, channel by channel.
+//!
+//! Each channel has a durable consumer of its own, so a slow one holds up no other, and one instance at a time that sends,
+//! so that there is one order and one rate. It needs NATS only.
+//!
+//! `teller` is the handler behind each, `news` says what a batch is worth telling, `memory` what was told, `texts` how it
+//! reads; a way to people is one file and its line in [`Configured`].
 
 pub mod channel;
 pub mod email;
+mod log;
+mod memory;
+mod news;
 pub mod pace;
+mod samples;
+mod service;
 pub mod telegram;
+mod teller;
+mod texts;
 pub mod webhook;
+
+pub use service::Notifier;
+pub use texts::Texts;
+
+use channel::Channel;
+
+/// A channel that is to be served, with what it needs.
+#[derive(Debug, Clone)]
+pub enum Configured {
+    /// The service's own log.
+    Log,
+}
+
+impl Configured {
+    /// Every channel that there is.
+    pub const NAMES: [&str; 1] = ["log"];
+
+    /// As in `notify_<name>`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Log => "log",
+        }
+    }
+
+    /// Makes it ready; connects to nothing.
+    ///
+    /// # Errors
+    /// When what it is configured with cannot work.
+    pub fn open(&self) -> anyhow::Result<Box<dyn Channel>> {
+        Ok(match self {
+            Self::Log => Box::new(log::Log),
+        })
+    }
+}

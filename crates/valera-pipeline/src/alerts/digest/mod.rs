@@ -2,4 +2,4 @@
 
 mod text;
 
-pub use text::{Language, message};
+pub use text::message;

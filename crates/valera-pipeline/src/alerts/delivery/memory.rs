@@ -1,0 +1,65 @@
+//! What each channel has shown of which incident, in the bucket `VALERA`: it works without Postgres.
+//!
+//! JetStream may deliver a step again long after it was shown, and a later step has to find the message that it edits. An
+//! entry ends by itself when its incident is gone from `ALERTS` too. It does not lock: one instance at a time sends.
+
+use super::{super::mutes, channel::Shown};
+use anyhow::{Context as _, ensure};
+use async_nats::{
+    HeaderMap,
+    jetstream::{self, kv},
+};
+use serde::{Deserialize, Serialize};
+
+/// As long as a step stands on `ALERTS`.
+const KEPT: &str = "2160h";
+
+/// What a channel has shown of one incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Told {
+    /// Of the step that was shown last.
+    pub(super) revision: u32,
+    /// Where; nothing where it cannot be edited.
+    pub(super) shown: Shown,
+}
+
+/// The entries of one channel.
+pub(super) struct Memory {
+    context: jetstream::Context,
+    bucket: kv::Store,
+    channel: &'static str,
+}
+
+impl Memory {
+    /// # Errors
+    /// When NATS does not answer or `topology apply` has not run.
+    pub(super) async fn of(context: jetstream::Context, channel: &'static str) -> anyhow::Result<Self> {
+        let bucket = mutes::bucket(&context).await?;
+        Ok(Self { context, bucket, channel })
+    }
+
+    /// # Errors
+    /// When NATS does not answer.
+    pub(super) async fn recall(&self, incident: &str) -> anyhow::Result<Option<Told>> {
+        let entry = self.bucket.entry(self.key(incident)).await.context("reading what was shown")?;
+        // What is not ours to read was not shown by us.
+        Ok(entry.and_then(|entry| serde_json::from_slice(&entry.value).ok()))
+    }
+
+    /// # Errors
+    /// When the bucket did not take it.
+    pub(super) async fn keep(&self, incident: &str, told: &Told) -> anyhow::Result<()> {
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-TTL", KEPT);
+        let subject = format!("$KV.{}.{}", mutes::BUCKET, self.key(incident));
+        let value = serde_json::to_vec(told).context("writing what was shown")?;
+        let ack = self.context.publish_with_headers(subject, headers, value.into()).await;
+        let ack = ack.context("keeping what was shown")?.await.context("keeping what was shown")?;
+        ensure!(ack.stream == format!("KV_{}", mutes::BUCKET), "kept what was shown in {}", ack.stream);
+        Ok(())
+    }
+
+    fn key(&self, incident: &str) -> String {
+        format!("shown.{}.{incident}", self.channel)
+    }
+}

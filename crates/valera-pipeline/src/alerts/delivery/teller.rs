@@ -1,0 +1,219 @@
+//! A channel's handler: shows of each incident where it stands, and remembers that it did.
+//!
+//! The order is send, then remember, then ack. Whoever is killed between the first two shows one message twice, which
+//! cannot be helped where the other side knows no idempotency; edits, and sides that do, make nothing of it. What came of
+//! a message decides what happens next: a refused one is given up with a log line, one whose answer was lost is sent again
+//! a few times, and everything else is a fault of ours, after which the loop comes back. It does not decide what is
+//! worth telling: detection does.
+
+use super::{
+    channel::{Channel, Message, Shown, Undelivered},
+    memory::{Memory, Told},
+    news::{self, News},
+    texts::Texts,
+};
+use crate::{
+    alerts::{
+        Alert, Phase,
+        lease::{Held, server_time},
+        office::rest,
+    },
+    handler::{Delivery, Handler, Ours, Outcome},
+    probe::{Point, Probe},
+};
+use anyhow::anyhow;
+use async_nats::jetstream;
+use chrono::{DateTime, TimeDelta, Utc};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// What is older when it gets here is told together.
+const LATE: TimeDelta = TimeDelta::hours(1);
+/// For so long a batch is told before the rest of it is given back: less than the consumer's `ack_wait`.
+const BUDGET: Duration = Duration::from_secs(20);
+/// A channel that asks for a longer pause is waited for outside of the batch.
+const SHORT: Duration = Duration::from_secs(5);
+/// How often a message is sent whose answer is lost each time.
+const TRIES: u32 = 4;
+
+/// See the module.
+pub(super) struct Teller {
+    pub(super) channel: Box<dyn Channel>,
+    pub(super) context: jetstream::Context,
+    pub(super) memory: Memory,
+    pub(super) texts: Arc<Texts>,
+    pub(super) held: Held,
+    pub(super) term: CancellationToken,
+    pub(super) probe: Arc<dyn Probe>,
+    /// How often the answer to each message was lost.
+    pub(super) lost: HashMap<String, u32>,
+    /// Until when the channel wants to be left alone.
+    pub(super) not_before: Option<Instant>,
+}
+
+/// An incident that is to be told.
+struct Due<'a> {
+    news: News<'a>,
+    shown: Option<Shown>,
+}
+
+impl Handler for Teller {
+    type Batch = Vec<Option<Alert>>;
+
+    fn decoder(&self) -> impl Fn(Vec<Delivery>) -> Self::Batch + Send + Sync + 'static {
+        |deliveries| deliveries.iter().map(step).collect()
+    }
+
+    async fn handle(&mut self, batch: &Self::Batch) -> Result<Vec<Outcome>, Ours> {
+        self.leave_alone()?;
+        // What is no step is nobody's news.
+        let mut outcomes = vec![Outcome::Rejected; batch.len()];
+        let mut settle = |places: &[usize], outcome| places.iter().for_each(|&place| outcomes[place] = outcome);
+        let now = server_time(&self.context).await?;
+        let (mut fresh, mut edits, mut late) = (Vec::new(), Vec::new(), Vec::new());
+        for news in news::of(batch) {
+            let told = self.memory.recall(&news.step.incident).await?;
+            if told.as_ref().is_some_and(|told| told.revision >= news.step.revision) {
+                settle(&news.places, Outcome::Duplicate);
+            } else if !is_worth_telling(&news, told.is_some()) {
+                settle(&news.places, Outcome::Stored);
+            } else {
+                let is_late = told.is_none() && now - news.step.at > LATE;
+                let pile = if is_late {
+                    &mut late
+                } else if told.is_none() {
+                    &mut fresh
+                } else {
+                    &mut edits
+                };
+                pile.push(Due { news, shown: told.map(|told| told.shown) });
+            }
+        }
+        let until = Instant::now() + BUDGET;
+        if !late.is_empty() {
+            let outcome = self.tell_late(&late, now).await?;
+            late.iter().for_each(|due| settle(&due.news.places, outcome));
+        }
+        // A booking does not wait behind the edits of a storm.
+        for due in fresh.iter().chain(&edits) {
+            let has_time = Instant::now() < until && !self.term.is_cancelled();
+            let outcome = if has_time { self.tell(due).await? } else { Outcome::Later };
+            settle(&due.news.places, outcome);
+        }
+        Ok(outcomes)
+    }
+}
+
+/// An incident that a person knows to be open is told to its end, whatever withholds the step.
+fn is_worth_telling(news: &News<'_>, is_known: bool) -> bool {
+    news.is_meant || (is_known && news.step.phase == Phase::Resolved)
+}
+
+/// The incident becomes part of a key.
+fn step(delivery: &Delivery) -> Option<Alert> {
+    let step: Option<Alert> = serde_json::from_slice(&delivery.body).ok();
+    step.filter(|step| {
+        !step.incident.is_empty()
+            && step.incident.len() <= 64
+            && step.incident.bytes().all(|b| b.is_ascii_alphanumeric())
+    })
+}
+
+impl Teller {
+    /// Tells of one incident.
+    async fn tell(&mut self, due: &Due<'_>) -> Result<Outcome, Ours> {
+        let step = due.news.step;
+        let message = self.texts.step(step)?;
+        let outcome = self.show(&message, due.shown.as_ref()).await?;
+        remember(&self.memory, &due.news, outcome.1).await?;
+        Ok(outcome.0)
+    }
+
+    /// Tells of all that happened while the channel was away, in one message.
+    async fn tell_late(&mut self, late: &[Due<'_>], now: DateTime<Utc>) -> Result<Outcome, Ours> {
+        let steps: Vec<&Alert> = late.iter().map(|due| due.news.step).collect();
+        let message = self.texts.late(&steps, now)?;
+        let (outcome, _) = self.show(&message, None).await?;
+        for due in late {
+            // It cannot be edited as if it were about one of them.
+            remember(&self.memory, &due.news, Shown::default()).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// Brings a message to its end: shown, refused, or sent so often that it must have been shown.
+    async fn show(&mut self, message: &Message, shown: Option<&Shown>) -> Result<(Outcome, Shown), Ours> {
+        let shown = shown.filter(|shown| !shown.0.is_empty());
+        loop {
+            self.held.require()?;
+            let tried = self.channel.show(message, shown).await;
+            self.probe.reached(Point::BeforeCommit);
+            let channel = self.channel.name();
+            match tried {
+                Ok(shown) => {
+                    self.lost.remove(&message.key);
+                    info!(channel, alert.key = message.key, "shown");
+                    return Ok((Outcome::Stored, shown));
+                }
+                Err(Undelivered::Busy(pause)) if pause <= SHORT && !self.term.is_cancelled() => {
+                    rest(pause, &self.term).await;
+                }
+                Err(Undelivered::Busy(pause)) => {
+                    self.not_before = Some(Instant::now() + pause);
+                    return Err(wants_rest());
+                }
+                Err(Undelivered::Refused(cause)) => {
+                    self.lost.remove(&message.key);
+                    warn!(
+                        channel,
+                        alert.key = message.key,
+                        cause,
+                        "refused for good; `alerts list` shows what it was about"
+                    );
+                    return Ok((Outcome::Rejected, Shown::default()));
+                }
+                Err(Undelivered::Away(cause)) => return Err(Ours(cause)),
+                Err(Undelivered::Unknown(cause)) => {
+                    let times = self.lost.entry(message.key.clone()).or_default();
+                    *times += 1;
+                    if *times < TRIES {
+                        return Err(Ours(anyhow!("no answer whether it was shown: {cause:#}")));
+                    }
+                    self.lost.remove(&message.key);
+                    warn!(
+                        channel,
+                        alert.key = message.key,
+                        cause = format!("{cause:#}"),
+                        "sent {TRIES} times without an answer, so perhaps shown as often; not sent again"
+                    );
+                    return Ok((Outcome::Stored, Shown::default()));
+                }
+            }
+        }
+    }
+
+    /// Fails for as long as the channel wants to be left alone.
+    fn leave_alone(&mut self) -> Result<(), Ours> {
+        self.held.require()?;
+        if self.not_before.is_some_and(|at| Instant::now() < at) {
+            return Err(wants_rest());
+        }
+        self.not_before = None;
+        Ok(())
+    }
+}
+
+async fn remember(memory: &Memory, news: &News<'_>, shown: Shown) -> Result<(), Ours> {
+    let told = Told { revision: news.step.revision, shown };
+    Ok(memory.keep(&news.step.incident, &told).await?)
+}
+
+/// The same words each time: health logs a cause once.
+fn wants_rest() -> Ours {
+    Ours(anyhow!("the channel asked to be left alone for a while"))
+}
