@@ -107,7 +107,7 @@ impl Texts {
     /// A message that is about nothing; `key` is its own each time.
     ///
     /// # Errors
-    /// As [`Self::step`].
+    /// When the template fails, which was tried at the start.
     pub fn test(&self, key: &str, now: DateTime<Utc>) -> anyhow::Result<Message> {
         let message = self.render("test.txt", &context! { at => now.to_rfc3339() })?;
         Ok(Message { key: format!("test/{key}"), ..message })
