@@ -4,6 +4,7 @@
 //! answer. A fault of an event is an outcome (its neighbours go on); a fault of ours is an error, after which nothing
 //! is acked and the same batch is handed in again. A handler does not ack, does not retry and does not see NATS.
 
+use crate::store::positions::Covered;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use std::future::Future;
@@ -81,6 +82,11 @@ impl Delivery {
     pub fn check_under(&self, catalogue: Catalogue) -> Verdict<'_> {
         check_under(catalogue, &self.subject, &self.contract_headers(), &self.body, self.first_received_at())
     }
+}
+
+/// The places of messages in the stream, as the transaction that makes them durable notes them.
+pub(crate) fn covered(deliveries: &[Delivery]) -> Option<Covered> {
+    Covered::of(deliveries.iter().map(|delivery| (delivery.stream_seq(), delivery.received_at)))
 }
 
 /// How one message ended in one consumer. Each ends in exactly one.

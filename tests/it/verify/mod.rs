@@ -1,6 +1,7 @@
 //! `verify` finds a counter that is off by one, and nothing where all is well, whoever is ahead of whom.
 
 mod live;
+mod position;
 mod repair;
 
 use crate::support::{System, event, eventually};

@@ -5,14 +5,14 @@ use crate::{
     config::{DatabaseArgs, NatsArgs},
     output, report,
 };
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use clap::Args;
 use indicatif::ProgressBar;
 use serde::Serialize;
 use std::time::Duration;
 use valera_pipeline::{
     consume::Link,
-    verify::{self, Repaired, Verdict},
+    verify::{self, Position, Repaired, Verdict},
 };
 
 /// Recount every rollup from raw events; exit 1 when anything differs
@@ -24,6 +24,9 @@ pub struct Verify {
     /// Write the recount over buckets that differ; folds wait meanwhile, events are kept
     #[arg(long)]
     repair: bool,
+    /// Only hold what the consumers have acknowledged against what Postgres has: one put back to an earlier point has less
+    #[arg(long, conflicts_with_all = ["repair", "wait"])]
+    position: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -44,6 +47,9 @@ struct Told {
 
 impl Verify {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        if self.position {
+            return self.held_against_acknowledged().await;
+        }
         let progress = ProgressBar::new_spinner();
         progress.enable_steady_tick(Duration::from_millis(100));
         let mut verdict = self.verdict(&progress).await?;
@@ -68,11 +74,21 @@ impl Verify {
         Ok(())
     }
 
+    async fn held_against_acknowledged(&self) -> anyhow::Result<()> {
+        let found = verify::positions(&self.link(), &self.database.database_url).await?;
+        output::print(&if self.json { report::json(&found)? } else { report::positions(&found) })?;
+        ensure!(found.iter().all(Position::agrees), "Postgres and the stream do not go together, see above");
+        Ok(())
+    }
+
+    fn link(&self) -> Link {
+        Link::new(&self.nats.nats_url, "valera-verify")
+    }
+
     async fn verdict(&self, progress: &ProgressBar) -> anyhow::Result<Verdict> {
         progress.set_message("comparing raw with the inbox");
-        let link = Link::new(&self.nats.nats_url, "valera-verify");
         let on_rollup = |rollup| progress.set_message(format!("recounting {rollup}"));
-        verify::verify(&link, &self.database.database_url, self.patience(), on_rollup).await
+        verify::verify(&self.link(), &self.database.database_url, self.patience(), on_rollup).await
     }
 
     fn patience(&self) -> Duration {

@@ -11,6 +11,7 @@ mod funnel;
 mod latency;
 mod letter;
 mod letters;
+mod positions;
 mod rebuild;
 mod replays;
 mod retries;
@@ -26,6 +27,7 @@ pub use funnel::{FunnelCohort, FunnelCounts, FunnelDay, FunnelWeek, funnel, funn
 pub use latency::{LatencyRow, latency};
 pub use letter::{LetterLine, letter, letter_json, letter_lines};
 pub use letters::{LetterGroup, letters};
+pub use positions::positions;
 pub use rebuild::differences;
 pub use replays::{preview, replayed, replays};
 pub use retries::{

@@ -4,10 +4,10 @@
 //! rejects are made here; those of conflicts wait for what the store says. No database is asked.
 
 use crate::{
-    handler::{Delivery, Outcome},
+    handler::{Delivery, Outcome, covered},
     identity::{Identified, Identities},
     replay::restored::{self, FileLine, Refusals},
-    store::{Calendar, copy::Rows, letters::Letter, raw::RawEvent},
+    store::{Calendar, copy::Rows, letters::Letter, positions::Covered, raw::RawEvent},
 };
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -25,6 +25,8 @@ pub struct Batch {
     pub(super) retries: Vec<Retried>,
     /// Final for rejected deliveries, to be judged for the others.
     pub(super) outcomes: Vec<Outcome>,
+    /// Places in the stream; lines of files have none.
+    pub(super) covered: Option<Covered>,
 }
 
 /// An acceptable event that retries a dead letter.
@@ -77,7 +79,8 @@ impl Batch {
             Some(Retried { delivery, event_id, letter_id })
         });
         let retries = retries.collect();
-        Self { deliveries, events, rows, letters, retries, outcomes }
+        let covered = covered(&deliveries);
+        Self { deliveries, events, rows, letters, retries, outcomes, covered }
     }
 
     /// What lines of exported files hold, as it was stored. Only deliveries whose seals hold can come to a letter.
@@ -103,7 +106,7 @@ impl Batch {
             };
             row.encode(&mut rows);
         });
-        Self { deliveries, events, rows, letters: Vec::new(), retries: Vec::new(), outcomes }
+        Self { deliveries, events, rows, letters: Vec::new(), retries: Vec::new(), outcomes, covered: None }
     }
 
     /// How each delivery ends when `known` and `unstored` are what the store said.

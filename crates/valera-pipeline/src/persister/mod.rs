@@ -13,7 +13,7 @@ use crate::{
     handler::{Delivery, Handler, Ours, Outcome},
     probe::{Point, Probe},
     replay::restored::{FileLine, Refusals, Restore},
-    store::{self, Calendar, Failure, Partitions, letters::Letter, raw},
+    store::{self, Calendar, Failure, Partitions, letters::Letter, positions, raw},
 };
 use letters::Unfinished;
 use std::{collections::HashMap, sync::Arc};
@@ -149,6 +149,9 @@ impl Persister {
         }
         if with_letters {
             letters::write(&mut transaction, batch, stored, &self.keys.content, &mut self.unfinished).await?;
+            if let Some(covered) = &batch.covered {
+                positions::record(&mut transaction, NAME, covered).await?;
+            }
         }
         self.probe.reached(Point::BeforeCommit);
         transaction.commit().await?;

@@ -5,10 +5,10 @@
 
 use super::fact::{Dimensions, Fact, Step};
 use crate::{
-    handler::{Delivery, Outcome},
+    handler::{Delivery, Outcome, covered},
     identity::{Identified, Identities},
     replay::restored::{self, FileLine, Refusals},
-    store::{Calendar, copy::Rows, inbox, raw::RawRow},
+    store::{Calendar, copy::Rows, inbox, positions::Covered, raw::RawRow},
 };
 use anyhow::Context;
 use bigdecimal::BigDecimal;
@@ -22,6 +22,8 @@ pub struct Batch {
     pub(super) events: Identities<Fact>,
     /// Final for rejected deliveries, to be judged for the others.
     pub(super) outcomes: Vec<Outcome>,
+    /// Places in the stream; lines of files have none.
+    pub(super) covered: Option<Covered>,
     all_new: Grouped,
 }
 
@@ -66,7 +68,7 @@ impl Batch {
             Fact::of(&identified.event, calendar)
         });
         let all_new = group(events.first.iter());
-        Self { events, outcomes, all_new }
+        Self { events, outcomes, covered: covered(deliveries), all_new }
     }
 
     /// What lines of exported files hold.
@@ -83,7 +85,7 @@ impl Batch {
         });
         let events = Identities::of(facts.collect());
         let all_new = group(events.first.iter());
-        Self { events, outcomes, all_new }
+        Self { events, outcomes, covered: None, all_new }
     }
 
     /// Distinct ids, in order.

@@ -18,7 +18,7 @@ use crate::{
     handler::{Delivery, Handler, Ours, Outcome},
     probe::{Point, Probe},
     replay::restored::{FileLine, Refusals, Restore},
-    store::{self, Calendar, Failure, Partitions, copy, inbox},
+    store::{self, Calendar, Failure, Partitions, copy, inbox, positions},
 };
 use sqlx::PgConnection;
 use std::{collections::HashMap, sync::Arc};
@@ -119,6 +119,9 @@ impl Rollups {
                 known
             }
         };
+        if let Some(covered) = &batch.covered {
+            positions::record(&mut transaction, NAME, covered).await?;
+        }
         self.probe.reached(Point::BeforeCommit);
         transaction.commit().await?;
         Ok(known)

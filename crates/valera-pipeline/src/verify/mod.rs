@@ -4,10 +4,12 @@
 //! and called *pending*, or *missing* when the rollups' consumer has acknowledged beyond them; ids folded before raw got
 //! them are awaited. Only [`repair()`] mends, and only where it is asked to.
 
+mod position;
 mod repair;
 mod sides;
 mod verdict;
 
+pub use position::{Missing, OtherStream, Position, positions};
 pub use repair::{Repaired, repair};
 pub use verdict::{BucketDifference, RollupVerdict, Verdict};
 
