@@ -62,7 +62,12 @@ async fn ceilings(ground: &Ground, encoded: &Encoded) -> anyhow::Result<[f64; 2]
 }
 
 /// Runs services, each on so many workers, until all have drained the stream.
-async fn drain(ground: &Ground, events: usize, services: &[Service], workers: usize) -> anyhow::Result<Vec<Drained>> {
+pub(crate) async fn drain(
+    ground: &Ground,
+    events: usize,
+    services: &[Service],
+    workers: usize,
+) -> anyhow::Result<Vec<Drained>> {
     ground.fresh_database().await?;
     ground.rewind().await?;
     let before = [usage::cpu_seconds(ground.postgres_pid())?, usage::cpu_seconds(ground.nats_pid())?];

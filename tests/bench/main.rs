@@ -1,7 +1,7 @@
 //! `make bench`: what the pipeline carries on this machine, beside what Postgres could carry at best.
 //!
 //! Ratios mean something only within one run, so one run measures everything on servers of its own, configured as
-//! shipped (fsync and `sync_interval: always`): the ceiling, the services from a full stream, latency at a steady rate,
+//! shipped (fsync and `sync_interval: always`): the ceiling, the services from a full stream, repair, latency at a steady rate,
 //! and dashboard queries beside the first design's. What is measured is the product: this binary, called with `product`
 //! before its arguments, is the program `valera-analytics`, so no stale build of it can be measured.
 //!
@@ -16,6 +16,7 @@ mod host;
 mod latency;
 mod machine;
 mod queries;
+mod repair;
 mod report;
 mod results;
 mod steady;
@@ -44,7 +45,7 @@ struct Bench {
     /// Seconds of each steady load
     #[arg(long, default_value_t = 20)]
     seconds: u32,
-    /// Only what this word begins: backlog, steady, queries
+    /// Only what this word begins: backlog, repair, steady, queries
     #[arg(long)]
     only: Option<String>,
     /// Where the results go, as JSON
@@ -80,6 +81,10 @@ impl Bench {
                 let corpus = Corpus::ending(now - TimeDelta::minutes(1), spread, self.events);
                 results.backlogs.push(backlog::measure(&ground, spread, &corpus).await?);
             }
+        }
+        if self.measures("repair") {
+            let corpus = Corpus::ending(Utc::now() - TimeDelta::minutes(1), Spread::ThirtyDays, self.events);
+            results.repair = Some(repair::measure(&ground, &corpus).await?);
         }
         if self.measures("steady") {
             results.latency = Some(latency::measure(&ground, self.seconds).await?);

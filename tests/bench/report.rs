@@ -8,7 +8,9 @@
 use crate::{
     corpus::CHATS,
     history,
-    results::{Backlog, Footprint, Latency, Machine, Quantiles, Queries, Results, SeedLoad, Spread},
+    results::{
+        Backlog, Footprint, Latency, Machine, Quantiles, Queries, Repair, Repaired, Results, SeedLoad, Spread,
+    },
 };
 
 const HEAD: &str = include_str!("report_head.md");
@@ -23,6 +25,7 @@ pub(crate) fn render(results: &Results) -> String {
     if !results.backlogs.is_empty() {
         parts.push(backlogs(results));
     }
+    parts.extend(results.repair.as_ref().map(repair));
     parts.extend(results.latency.as_ref().map(latency));
     parts.extend(results.seed_load.as_ref().map(seed_load));
     if !results.queries.is_empty() {
@@ -140,6 +143,19 @@ fn backlogs(results: &Results) -> String {
                 run.peak_rss_mb
             ));
         }
+    }
+    text
+}
+
+fn repair(repair: &Repair) -> String {
+    let Repair { events, ceiling_per_s, runs } = repair;
+    let mut text = format!(
+        "## Repair\n\n{events} events of 30 days, each way from the start of a process to its end, beside the live services on one \
+         worker from the same stream. The ceiling is {ceiling_per_s:.0} events/s on one connection.\n\n\
+         | way | events/s | of the ceiling |\n|---|---|---|\n"
+    );
+    for Repaired { what, events_per_s } in runs {
+        text.push_str(&format!("| {what} | {events_per_s:.0} | {:.2} |\n", events_per_s / ceiling_per_s));
     }
     text
 }

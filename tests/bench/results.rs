@@ -32,6 +32,7 @@ pub(crate) struct Results {
     /// In each backlog.
     pub(crate) events: usize,
     pub(crate) backlogs: Vec<Backlog>,
+    pub(crate) repair: Option<Repair>,
     pub(crate) latency: Option<Latency>,
     pub(crate) seed_load: Option<SeedLoad>,
     pub(crate) queries: Vec<Queries>,
@@ -78,6 +79,21 @@ pub(crate) struct Drained {
     pub(crate) nats_cpu_s_per_million: f64,
     /// Of the largest worker.
     pub(crate) peak_rss_mb: f64,
+}
+
+/// What brings back what was lost, each on one connection.
+#[derive(Debug, Serialize)]
+pub(crate) struct Repair {
+    pub(crate) events: usize,
+    /// Binary COPY on one connection, in the same part of the run.
+    pub(crate) ceiling_per_s: f64,
+    pub(crate) runs: Vec<Repaired>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Repaired {
+    pub(crate) what: &'static str,
+    pub(crate) events_per_s: f64,
 }
 
 /// Milliseconds from the call that publishes.
@@ -144,6 +160,7 @@ impl Results {
             machine,
             events,
             backlogs: Vec::new(),
+            repair: None,
             latency: None,
             seed_load: None,
             queries: Vec::new(),

@@ -6,10 +6,39 @@
 
 use crate::{ground::Ground, usage};
 use anyhow::{Context, ensure};
-use std::process::{Child, Command, Stdio};
+use std::{
+    process::{Child, Command, Stdio},
+    time::Instant,
+};
 
 /// The argument that makes this binary the product's.
 pub(crate) const PRODUCT: &str = "product";
+
+/// The product, set up for a database of the ground's by its environment.
+fn product(ground: &Ground) -> anyhow::Result<Command> {
+    let environment = ground.environment();
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .arg(PRODUCT)
+        .env("NATS_URL", &environment.nats_url)
+        .env("DATABASE_URL", &environment.database_url)
+        .env("VALERA_CONTENT_KEY_FILE", ground.dir().join("content.key"))
+        .env("VALERA_PSEUDONYM_KEYS_FILE", ground.dir().join("pseudonym.keys"))
+        .env("VALERA_LOG", "warn")
+        .stdin(Stdio::null());
+    Ok(command)
+}
+
+/// Runs a command of the product to its end; how many seconds that took.
+pub(crate) async fn command(ground: &Ground, arguments: &[&str]) -> anyhow::Result<f64> {
+    let mut command = product(ground)?;
+    command.args(arguments).stdout(Stdio::null()).stderr(Stdio::piped());
+    let began = Instant::now();
+    let ended = tokio::process::Command::from(command).output().await.context("starting the product")?;
+    let seconds = began.elapsed().as_secs_f64();
+    ensure!(ended.status.success(), "{arguments:?} failed: {}", String::from_utf8_lossy(&ended.stderr));
+    Ok(seconds)
+}
 
 /// `valera-analytics run …`; dropped, it is killed.
 pub(crate) struct Worker(Child);
@@ -17,19 +46,8 @@ pub(crate) struct Worker(Child);
 impl Worker {
     /// Starts services on a database of the ground's.
     pub(crate) fn start(ground: &Ground, services: &[&str]) -> anyhow::Result<Self> {
-        let environment = ground.environment();
-        let key = |name: &str| ground.dir().join(name);
-        let mut command = Command::new(std::env::current_exe()?);
-        command
-            .args([PRODUCT, "run"])
-            .args(services)
-            .args(["--nats-url", &environment.nats_url, "--database-url", &environment.database_url])
-            .arg("--content-key-file")
-            .arg(key("content.key"))
-            .arg("--pseudonym-keys-file")
-            .arg(key("pseudonym.keys"))
-            .env("VALERA_LOG", "warn")
-            .stdin(Stdio::null());
+        let mut command = product(ground)?;
+        command.arg("run").args(services);
         command.spawn().map(Self).context("starting the product")
     }
 
