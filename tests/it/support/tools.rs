@@ -65,6 +65,8 @@ pub(crate) fn program() -> Command {
         "VALERA_PSEUDONYM_KEYS",
         "VALERA_PSEUDONYM_KEYS_FILE",
         "VALERA_ALERT_LANGUAGE",
+        "VALERA_ALERT_TEMPLATES",
+        "VALERA_DIGEST_AT",
         "VALERA_LOG",
         "NO_COLOR",
     ] {

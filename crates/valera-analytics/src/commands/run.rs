@@ -5,10 +5,12 @@ use crate::config::{DeliveryArgs, RulesArgs, ServiceArgs};
 use clap::{Args, ValueEnum};
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 use valera_pipeline::{
     alerts::{
         self,
         delivery::{Configured, Notifier},
+        digest,
     },
     consume::Watched,
     probe::NoProbe,
@@ -54,13 +56,15 @@ pub(super) struct Plan {
     pub(super) services: Vec<(Service, Environment)>,
     pub(super) alerts: Option<alerts::Settings>,
     pub(super) notifier: Option<(Notifier, Vec<Configured>)>,
+    /// On the channels of the notifier.
+    pub(super) digest: Option<digest::Settings>,
 }
 
 impl Plan {
     /// Everything on one system but delivery.
     pub(super) fn all(environment: &Environment, alerts: alerts::Settings) -> Self {
         let services = Service::ALL.map(|service| (service, environment.clone()));
-        Self { services: services.into(), alerts: Some(alerts), notifier: None }
+        Self { services: services.into(), alerts: Some(alerts), ..Self::default() }
     }
 }
 
@@ -84,7 +88,15 @@ impl Run {
             plan.alerts = Some(self.rules.settings(&nats.nats_url, zone.time_zone.as_deref())?);
         }
         if wanted(Named::Notifier) {
-            let notifier = self.delivery.notifier(&nats.nats_url, zone.time_zone.as_deref())?;
+            let zone = zone.time_zone.as_deref();
+            let notifier = self.delivery.notifier(&nats.nats_url, zone)?;
+            plan.digest = match &self.config.database_url {
+                Some(database_url) => self.delivery.digest(&notifier, database_url, zone)?,
+                None => {
+                    info!("without DATABASE_URL there is no morning message");
+                    None
+                }
+            };
             plan.notifier = Some((notifier, self.delivery.channels()?));
         }
         Ok(plan)
@@ -106,6 +118,10 @@ pub(super) fn start(plan: Plan, shutdown: &CancellationToken) -> (Supervisor, Ve
         supervisor.start(alerts::NAME, settings.run(watched, Arc::new(NoProbe), shutdown.clone()));
     }
     let (notifier, channels) = plan.notifier.unzip();
+    if let (Some(settings), Some(notifier), Some(channels)) = (plan.digest, &notifier, &channels) {
+        let (nats_url, channels) = (notifier.nats_url.clone(), channels.clone());
+        supervisor.start("digest", settings.run(nats_url, channels, shutdown.clone()));
+    }
     for (notifier, channel) in notifier.iter().cycle().zip(channels.into_iter().flatten()) {
         let name = Notifier::durable(channel.name());
         let watched = Watched::new(&name);

@@ -73,7 +73,8 @@ fn plan(
     let zone = environment.time_zone.as_deref();
     let alerts = Settings::new(&environment.nats_url, rules, zone)?;
     let notifier = delivery.notifier(&environment.nats_url, zone)?;
-    Ok(run::Plan { notifier: Some((notifier, channels)), ..run::Plan::all(environment, alerts) })
+    let digest = delivery.digest(&notifier, &environment.database_url, zone)?;
+    Ok(run::Plan { digest, notifier: Some((notifier, channels)), ..run::Plan::all(environment, alerts) })
 }
 
 fn welcome(system: &LocalSystem) -> String {

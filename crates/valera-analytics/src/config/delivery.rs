@@ -3,9 +3,13 @@
 //! A channel exists once what it needs is set, so a system without any tells its own log. It connects to nothing.
 
 use super::LanguageArgs;
+use anyhow::Context as _;
 use clap::Args;
 use std::path::PathBuf;
-use valera_pipeline::alerts::delivery::{Configured, Notifier, Texts};
+use valera_pipeline::alerts::{
+    delivery::{Configured, Notifier, Texts},
+    digest::{self, DigestAt},
+};
 
 /// How people are told.
 #[derive(Debug, Clone, Args)]
@@ -15,6 +19,9 @@ pub struct DeliveryArgs {
     /// Directory with texts that stand in the place of the shipped ones, such as booking.txt
     #[arg(long = "alert-templates", env = "VALERA_ALERT_TEMPLATES", value_name = "DIR")]
     pub templates: Option<PathBuf>,
+    /// Local time of the morning message about yesterday, or off
+    #[arg(long, env = "VALERA_DIGEST_AT", value_name = "TIME", default_value = "09:00")]
+    pub digest_at: DigestAt,
 }
 
 impl DeliveryArgs {
@@ -34,11 +41,38 @@ impl DeliveryArgs {
         Texts::new(self.language.language, time_zone, self.templates.as_deref())
     }
 
+    /// What morning messages are told with; `None` when there are none.
+    ///
+    /// # Errors
+    /// As [`Self::notifier`].
+    pub fn digest(
+        &self,
+        notifier: &Notifier,
+        database_url: &str,
+        time_zone: Option<&str>,
+    ) -> anyhow::Result<Option<digest::Settings>> {
+        if !self.digest_at.is_on() {
+            return Ok(None);
+        }
+        let zone = time_zone.map(|name| name.parse().ok().with_context(|| format!("there is no time zone {name}")));
+        let (at, database_url, texts) = (self.digest_at, database_url.to_owned(), notifier.texts.clone());
+        Ok(Some(digest::Settings { at, database_url, zone: zone.transpose()?, texts }))
+    }
+
     /// The channels that are configured; the log always is.
     ///
     /// # Errors
     /// When one lacks something, or has something that cannot be.
     pub fn channels(&self) -> anyhow::Result<Vec<Configured>> {
         Ok(vec![Configured::Log])
+    }
+
+    /// The channel of this name.
+    ///
+    /// # Errors
+    /// As [`Self::channels`], and when it is not configured.
+    pub fn channel(&self, name: &str) -> anyhow::Result<Configured> {
+        let found = self.channels()?.into_iter().find(|channel| channel.name() == name);
+        found.with_context(|| format!("the channel {name} is not configured"))
     }
 }

@@ -1,9 +1,12 @@
-//! A step of each kind of rule, to try templates on, and to show people what they would get.
+//! A step of each kind of rule, and days, to try templates on, and to show people what they would get.
 //!
 //! Beside the kinds' own tests, since they have to hold every fact that a kind puts into an alert.
 
-use crate::alerts::{Alert, Phase, Severity};
-use chrono::{DateTime, TimeDelta};
+use crate::{
+    alerts::{Alert, Phase, Severity},
+    store::reports::{DayFunnel, Digest, Leaving, Responses, Step, Tally, Usual},
+};
+use chrono::{DateTime, NaiveDate, TimeDelta};
 use serde_json::{Value, json};
 
 /// Each kind, firing and resolved where it can be.
@@ -63,4 +66,32 @@ fn sample((rule, kind, group, facts): &(&str, &str, Value, Value), phase: Phase)
         facts: facts.as_object().cloned().unwrap_or_default(),
         withheld: None,
     }
+}
+
+/// A day with everything, one with the least that is not nothing, and one with nothing.
+pub(super) fn digests() -> [Digest; 3] {
+    let day = NaiveDate::default();
+    let (funnel, errors) = (DayFunnel::default(), Tally::default());
+    let (responses, letters) = (Responses::default(), Tally::default());
+    let nothing = Digest { day, funnel, usual: None, leaving: None, responses, errors, letters };
+    let least = Digest { funnel: DayFunnel { chats: 1, ..DayFunnel::default() }, ..nothing.clone() };
+    let top = "<Faraday::TimeoutError & others>".to_owned();
+    let tally = Tally { total: 12_345, kinds: 2, top, top_total: 12_000 };
+    let rate = Some("33.33".to_owned());
+    let everything = Digest {
+        funnel: DayFunnel {
+            chats: 60,
+            dialogs: 50,
+            bookings: 12,
+            conversion_rate: rate.clone(),
+            ..DayFunnel::default()
+        },
+        usual: Some(Usual { weekdays: 8, bookings: "10.5".to_owned(), conversion_rate: rate }),
+        leaving: Some(Leaving { from: Step::Dialog, to: Step::Suggestion, came: 50, went_on: 30 }),
+        responses: Responses { responses: 400, slow_responses: 7, p50_ms: Some(900), p95_ms: Some(2_450) },
+        errors: tally.clone(),
+        letters: tally,
+        ..nothing.clone()
+    };
+    [everything, least, nothing]
 }

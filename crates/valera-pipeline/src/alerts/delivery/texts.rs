@@ -6,13 +6,16 @@
 //! decide what is told.
 
 use super::channel::Message;
-use crate::alerts::{
-    Alert, Language, Phase,
-    language::{self, invalid},
-    service,
+use crate::{
+    alerts::{
+        Alert, Language, Phase,
+        language::{self, invalid},
+        service,
+    },
+    store::reports::Digest,
 };
 use anyhow::Context as _;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use chrono_tz::Tz;
 use minijinja::{AutoEscape, Environment, HtmlEscape, Value, context, value::Serde};
 use std::{fs, path::Path};
@@ -20,7 +23,7 @@ use std::{fs, path::Path};
 /// The templates of a language, by file name.
 macro_rules! shipped {
     ($language:literal) => {
-        shipped!($language: "booking", "burst", "conversion", "dead_letters", "event", "lag", "late", "slow", "tail", "test")
+        shipped!($language: "booking", "burst", "conversion", "dead_letters", "digest", "event", "lag", "late", "slow", "tail", "test")
     };
     ($language:literal: $($name:literal),*) => {
         [$((
@@ -113,6 +116,22 @@ impl Texts {
         Ok(Message { key: format!("test/{key}"), ..message })
     }
 
+    /// The morning message of a day; `is_complete` says that nothing more is to be counted for it.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub fn digest(&self, digest: &Digest, is_complete: bool, key: String) -> anyhow::Result<Message> {
+        let date = context! {
+            day => digest.day.day(),
+            month => digest.day.month(),
+            weekday => digest.day.weekday().number_from_monday(),
+        };
+        let is_empty = digest.is_empty();
+        let given = context! { date, is_complete, is_empty, ..Value::from(Serde(digest)) };
+        let message = self.render("digest.txt", &given)?;
+        Ok(Message { key, ..message })
+    }
+
     fn render(&self, name: &str, given: &Value) -> anyhow::Result<Message> {
         let render = |environment: &Environment<'_>| -> anyhow::Result<String> {
             let text = environment.get_template(name)?.render(given);
@@ -131,6 +150,9 @@ impl Texts {
         }
         self.late(&samples.iter().collect::<Vec<_>>(), DateTime::UNIX_EPOCH)?;
         self.test("sample", DateTime::UNIX_EPOCH)?;
+        for digest in super::samples::digests() {
+            self.digest(&digest, false, String::new())?;
+        }
         Ok(())
     }
 }
@@ -208,6 +230,18 @@ mod tests {
         fs::write(dir.path().join("burst.txt"), "{{ facts.nothing }}").unwrap();
         let refused = new().err().unwrap();
         assert!(format!("{refused:#}").contains("burst.txt"), "{refused:#}");
+    }
+
+    #[test]
+    fn a_day_is_told_with_markup_and_without_and_every_value_is_escaped() {
+        for language in [Language::Russian, Language::English] {
+            let [everything, ..] = super::super::samples::digests();
+            let message = texts(language).digest(&everything, true, "digest/1970-01-01".to_owned()).unwrap();
+            assert!(message.text.contains("<Faraday::TimeoutError & others> (12\u{202f}000)"), "{}", message.text);
+            assert!(message.html.contains("&lt;Faraday::TimeoutError &amp; others&gt; (12"), "{}", message.html);
+            assert!(message.html.starts_with(&format!("<b>{}</b>\n", message.title)), "{}", message.html);
+            assert_eq!(message.text.lines().count(), 6, "{}", message.text);
+        }
     }
 
     #[test]

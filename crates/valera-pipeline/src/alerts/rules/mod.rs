@@ -20,7 +20,7 @@ mod slow;
 pub use duration::parse_duration;
 pub use fields::Fault;
 pub use file::SHIPPED;
-pub(crate) use quiet::QuietHours;
+pub(crate) use quiet::{QuietHours, local_time};
 
 use super::Severity;
 use crate::progress::Progress;

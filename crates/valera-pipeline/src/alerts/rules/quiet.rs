@@ -16,8 +16,7 @@ impl QuietHours {
     /// Reads `22:00-08:00`; `None` for everything else, and for a stretch of no length.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (from, to) = text.split_once('-')?;
-        let time = |text: &str| (text.len() == 5).then(|| NaiveTime::parse_from_str(text, "%H:%M").ok()).flatten();
-        let (from, to) = (time(from)?, time(to)?);
+        let (from, to) = (local_time(from)?, local_time(to)?);
         (from != to).then_some(Self { from, to })
     }
 
@@ -26,6 +25,11 @@ impl QuietHours {
         let Self { from, to } = *self;
         if from < to { (from..to).contains(&local) } else { local >= from || local < to }
     }
+}
+
+/// Reads `09:00`; `None` for everything else.
+pub(crate) fn local_time(text: &str) -> Option<NaiveTime> {
+    (text.len() == 5).then(|| NaiveTime::parse_from_str(text, "%H:%M").ok()).flatten()
 }
 
 #[cfg(test)]
