@@ -16,7 +16,11 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use valera_analytics::config::{RulesArgs, ServiceArgs};
 use valera_pipeline::{
-    alerts,
+    alerts::{
+        self, Language,
+        delivery::{Configured, Texts},
+        digest,
+    },
     consume::{Limits, Watched},
     probe::{NoProbe, Point, Probe},
     service::{Environment, Service},
@@ -88,6 +92,14 @@ async fn main() -> anyhow::Result<()> {
         let settings = killable.rules.settings(&nats.nats_url, zone.time_zone.as_deref())?;
         let settings = alerts::Settings { limits, lease: Duration::from_millis(killable.lease), ..settings };
         return settings.run(watched, probe, CancellationToken::new()).await;
+    }
+    if killable.service == "digest" {
+        let environment = killable.config.environment()?;
+        let zone = environment.time_zone.as_deref().map(str::parse).transpose().context("the zone")?;
+        let texts = Arc::new(Texts::new(Language::Russian, None, None)?);
+        let at = "00:00".parse().map_err(anyhow::Error::msg)?;
+        let settings = digest::Settings { at, database_url: environment.database_url, zone, texts };
+        return settings.run(environment.nats_url, vec![Configured::Log], probe, CancellationToken::new()).await;
     }
     let service = Service::ALL.into_iter().find(|service| service.name() == killable.service);
     let service = service.with_context(|| format!("no service {}", killable.service))?;

@@ -2,4 +2,5 @@
 
 mod figures;
 mod mornings;
+mod processes;
 mod words;

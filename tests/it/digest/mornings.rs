@@ -1,6 +1,6 @@
 //! The morning message is told once a day and channel: later when something is away, never twice.
 //!
-//! Every test says what time it is; none waits for an hour.
+//! The tests here say what time it is; none waits for an hour. What processes do is in [`super::processes`].
 
 use super::figures::tuesdays;
 use crate::{
@@ -26,11 +26,12 @@ use valera_pipeline::{
         },
         digest::{Morning, Settings},
     },
+    probe::NoProbe,
     service::Service,
 };
 
 /// What people saw, over all instances of a channel.
-type Seen = Arc<Mutex<Vec<Message>>>;
+pub(super) type Seen = Arc<Mutex<Vec<Message>>>;
 
 /// A channel that keeps what it shows, and fails as it is told to.
 #[derive(Default)]
@@ -58,25 +59,29 @@ impl Channel for Wall {
 }
 
 /// An instance of the notifier's morning, with a channel of its own.
-struct Instance {
-    morning: Morning,
+pub(super) struct Instance {
+    pub(super) morning: Morning,
     wall: Wall,
     context: jetstream::Context,
 }
 
 impl Instance {
-    async fn of(system: &System, seen: &Seen) -> Self {
+    pub(super) async fn of(system: &System, seen: &Seen) -> Self {
         let settings = settings(system, Some(Moscow));
         let wall = Wall { seen: seen.clone(), faults: VecDeque::new() };
-        Self { morning: Morning::new(settings, "wall").unwrap(), wall, context: system.jetstream().await }
+        Self {
+            morning: Morning::new(settings, "wall", Arc::new(NoProbe)).unwrap(),
+            wall,
+            context: system.jetstream().await,
+        }
     }
 
-    async fn look(&mut self, now: DateTime<Utc>) -> anyhow::Result<()> {
+    pub(super) async fn look(&mut self, now: DateTime<Utc>) -> anyhow::Result<()> {
         self.morning.look(now, &self.context, &mut self.wall).await
     }
 }
 
-fn settings(system: &System, zone: Option<Tz>) -> Settings {
+pub(super) fn settings(system: &System, zone: Option<Tz>) -> Settings {
     Settings {
         at: "09:00".parse().unwrap(),
         database_url: system.environment().database_url.clone(),
@@ -225,11 +230,11 @@ async fn a_notifier_whose_zone_is_not_the_databases_tells_of_nothing_and_says_wh
     let seen = Seen::default();
     let mut instance = Instance::of(&system, &seen).await;
     let elsewhere = settings(&system, Some(chrono_tz::Asia::Vladivostok));
-    instance.morning = Morning::new(elsewhere, "wall").unwrap();
+    instance.morning = Morning::new(elsewhere, "wall", Arc::new(NoProbe)).unwrap();
     let cause = instance.look(at("2026-03-11T12:00:00+03:00")).await.unwrap_err().to_string();
     assert!(cause.contains("Asia/Vladivostok") && cause.contains("Europe/Moscow"), "{cause}");
     // Without one of its own it takes the database's.
-    instance.morning = Morning::new(settings(&system, None), "wall").unwrap();
+    instance.morning = Morning::new(settings(&system, None), "wall", Arc::new(NoProbe)).unwrap();
     instance.look(at("2026-03-11T08:59:00+03:00")).await.unwrap();
     assert_eq!(told(&seen).len(), 0);
     instance.look(at("2026-03-11T09:00:00+03:00")).await.unwrap();

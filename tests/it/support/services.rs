@@ -81,10 +81,15 @@ impl Process {
 
     /// `killable`; `env` is the file that a local system writes.
     pub(crate) fn killable(env: &Path, arguments: &[&str]) -> Self {
+        Self::of(Self::killable_command(env, arguments))
+    }
+
+    /// The same before it is started.
+    pub(crate) fn killable_command(env: &Path, arguments: &[&str]) -> Command {
         let script = format!(". '{}' && exec \"$@\"", env.display());
         let mut command = Command::new("sh");
         command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_killable")]).args(arguments);
-        Self::of(command)
+        command
     }
 
     /// `kill -9`.

@@ -120,7 +120,7 @@ pub(super) fn start(plan: Plan, shutdown: &CancellationToken) -> (Supervisor, Ve
     let (notifier, channels) = plan.notifier.unzip();
     if let (Some(settings), Some(notifier), Some(channels)) = (plan.digest, &notifier, &channels) {
         let (nats_url, channels) = (notifier.nats_url.clone(), channels.clone());
-        supervisor.start("digest", settings.run(nats_url, channels, shutdown.clone()));
+        supervisor.start("digest", settings.run(nats_url, channels, Arc::new(NoProbe), shutdown.clone()));
     }
     for (notifier, channel) in notifier.iter().cycle().zip(channels.into_iter().flatten()) {
         let name = Notifier::durable(channel.name());

@@ -17,6 +17,7 @@ use crate::{
         },
         mutes::bucket,
     },
+    probe::{Point, Probe},
     store::{Settings as StoreSettings, Writer, reports},
 };
 use anyhow::{Context as _, anyhow, ensure};
@@ -47,6 +48,7 @@ pub struct Settings {
 pub struct Morning {
     settings: Settings,
     writer: Writer,
+    probe: Arc<dyn Probe>,
     channel: &'static str,
     claims: Claims,
     /// The zone of the database, once it was asked.
@@ -66,13 +68,14 @@ impl Morning {
     ///
     /// # Errors
     /// When the address of the database is none.
-    pub fn new(settings: Settings, channel: &'static str) -> anyhow::Result<Self> {
+    pub fn new(settings: Settings, channel: &'static str, probe: Arc<dyn Probe>) -> anyhow::Result<Self> {
         let writer = Writer::new(&settings.database_url, "valera digest", "")?;
         let claims = Claims::new(channel);
         let zone = settings.zone;
         Ok(Self {
             settings,
             writer,
+            probe,
             channel,
             claims,
             zone,
@@ -104,11 +107,15 @@ impl Morning {
         let over = match self.claims.standing(&bucket, day).await? {
             Standing::Open(revision) => revision,
             Standing::Told => {
+                info!(channel = self.channel, %day, "this day was told of already");
                 self.finish(day);
                 return Ok(());
             }
             // Another instance may be at it right now.
-            Standing::Unknown(since) if now - since < SENDING => return Ok(()),
+            Standing::Unknown(since) if now - since < SENDING => {
+                info!(channel = self.channel, %day, "another instance has claimed this day");
+                return Ok(());
+            }
             Standing::Unknown(since) => {
                 self.doubt(day, &format!("it was claimed at {} and never marked as sent", since.format("%F %T UTC")));
                 self.finish(day);
@@ -197,7 +204,9 @@ impl Morning {
         now: DateTime<Utc>,
         channel: &mut dyn Channel,
     ) -> anyhow::Result<()> {
-        match channel.show(message, None).await {
+        let tried = channel.show(message, None).await;
+        self.probe.reached(Point::BeforeCommit);
+        match tried {
             Ok(_) => {
                 info!(channel = self.channel, %day, "told of the day");
                 self.unmarked = Some(claimed);

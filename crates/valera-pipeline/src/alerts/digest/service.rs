@@ -11,11 +11,12 @@ use crate::{
         office::rest,
     },
     consume::Link,
+    probe::Probe,
 };
 use async_nats::jetstream;
 use chrono::Utc;
 use futures::future::try_join_all;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -30,10 +31,11 @@ impl Settings {
         self,
         nats_url: String,
         channels: Vec<Configured>,
+        probe: Arc<dyn Probe>,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
         let link = Link::new(nats_url, "valera-digest");
-        let kept = channels.iter().map(|channel| keep(self.clone(), &link, channel, &shutdown));
+        let kept = channels.iter().map(|channel| keep(self.clone(), &link, channel, &probe, &shutdown));
         try_join_all(kept).await.map(drop)
     }
 }
@@ -42,10 +44,11 @@ async fn keep(
     settings: Settings,
     link: &Link,
     channel: &Configured,
+    probe: &Arc<dyn Probe>,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let (name, mut channel) = (channel.name(), channel.open()?);
-    let mut morning = Morning::new(settings, name)?;
+    let mut morning = Morning::new(settings, name, probe.clone())?;
     let mut context = None;
     let mut trouble = None;
     while !shutdown.is_cancelled() {
