@@ -14,11 +14,11 @@ use valera_pipeline::alerts::{
     },
 };
 
-const ANNA: &str = "anna@example.org";
+pub(super) const ANNA: &str = "anna@example.org";
 const BORIS: &str = "boris@example.org";
 const NONE: Pauses = Pauses { first: Duration::ZERO, longest: Duration::ZERO };
 
-fn to(server: &MailServer, recipients: &str) -> Settings {
+pub(super) fn to(server: &MailServer, recipients: &str) -> Settings {
     let relay = Relay::parse(&format!("smtp://127.0.0.1:{}", server.port), None).unwrap();
     let relay = relay.attempting_within(Duration::from_millis(700));
     let mut settings = Settings::new(relay, "Валера <alerts@example.com>", recipients).unwrap();

@@ -1,8 +1,10 @@
 //! Delivery against servers that misbehave: what a person sees in the end.
 
 mod bot_api;
+mod configured;
 mod email;
 mod mail_server;
+mod notified;
 mod receiver;
 mod socket;
 mod steps;

@@ -69,6 +69,15 @@ pub(crate) fn program() -> Command {
         "VALERA_DIGEST_AT",
         "VALERA_LOG",
         "NO_COLOR",
+        "VALERA_WEBHOOK_URL",
+        "VALERA_WEBHOOK_SECRET",
+        "VALERA_WEBHOOK_SECRET_FILE",
+        "VALERA_WEBHOOK_ALLOW_PRIVATE",
+        "VALERA_SMTP_URL",
+        "VALERA_SMTP_PASSWORD",
+        "VALERA_SMTP_PASSWORD_FILE",
+        "VALERA_EMAIL_FROM",
+        "VALERA_EMAIL_TO",
     ] {
         command.env_remove(name);
     }

@@ -51,8 +51,8 @@ enum Action {
         #[command(flatten)]
         nats: NatsArgs,
     },
-    Digest(super::digest::Digest),
-    Test(super::alerts_test::Test),
+    Digest(Box<super::digest::Digest>),
+    Test(Box<super::alerts_test::Test>),
     /// Tell nobody of a rule's incidents for a while; they stay on the stream
     Mute {
         rule: String,

@@ -2,7 +2,10 @@
 //!
 //! A channel exists once what it needs is set, so a system without any tells its own log. It connects to nothing.
 
-use super::LanguageArgs;
+use super::{
+    LanguageArgs,
+    channels::{EmailArgs, WebhookArgs},
+};
 use anyhow::Context as _;
 use clap::Args;
 use std::path::PathBuf;
@@ -22,6 +25,10 @@ pub struct DeliveryArgs {
     /// Local time of the morning message about yesterday, or off
     #[arg(long, env = "VALERA_DIGEST_AT", value_name = "TIME", default_value = "09:00")]
     pub digest_at: DigestAt,
+    #[command(flatten)]
+    webhook: WebhookArgs,
+    #[command(flatten)]
+    email: EmailArgs,
 }
 
 impl DeliveryArgs {
@@ -64,7 +71,9 @@ impl DeliveryArgs {
     /// # Errors
     /// When one lacks something, or has something that cannot be.
     pub fn channels(&self) -> anyhow::Result<Vec<Configured>> {
-        Ok(vec![Configured::Log])
+        let webhook = self.webhook.settings()?.map(Configured::Webhook);
+        let email = self.email.settings()?.map(Configured::Email);
+        Ok([Some(Configured::Log), webhook, email].into_iter().flatten().collect())
     }
 
     /// The channel of this name.

@@ -32,11 +32,13 @@ const STREAMS: [&str; 3] = [
     include_str!("../../../../nats/streams/KV_VALERA.json"),
 ];
 /// Each with its stream.
-const CONSUMERS: [(&str, &str); 4] = [
+const CONSUMERS: [(&str, &str); 6] = [
     ("ANALYTICS", include_str!("../../../../nats/consumers/persister.json")),
     ("ANALYTICS", include_str!("../../../../nats/consumers/rollups.json")),
     ("ANALYTICS", include_str!("../../../../nats/consumers/alerts.json")),
     ("ALERTS", include_str!("../../../../nats/consumers/notify_log.json")),
+    ("ALERTS", include_str!("../../../../nats/consumers/notify_webhook.json")),
+    ("ALERTS", include_str!("../../../../nats/consumers/notify_email.json")),
 ];
 
 /// What a configuration belongs to.

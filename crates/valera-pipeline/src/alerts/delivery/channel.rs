@@ -51,6 +51,11 @@ pub trait Channel: Send + Sync {
     /// In `notify_<name>`, the durable consumer, and in every report.
     fn name(&self) -> &'static str;
 
+    /// Whether each step of an incident is a message of its own here, and not only where the incident stands now.
+    fn wants_every_step(&self) -> bool {
+        false
+    }
+
     /// Shows a message, or puts it in the place of what `shown` says was shown before of the same incident. Makes one
     /// attempt, within half a minute.
     fn show<'a>(

@@ -20,7 +20,7 @@ use conversation::{End, Unsettled, begins_anew, connect, send_to_one};
 use futures::future::BoxFuture;
 use letter::Letter;
 use lettre::message::{Mailbox, Mailboxes};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
@@ -32,6 +32,12 @@ pub struct Settings {
     to: Vec<Mailbox>,
     /// After a failure.
     pub pauses: Pauses,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Settings({:?}, {} recipients)", self.relay, self.to.len())
+    }
 }
 
 impl Settings {
@@ -59,6 +65,8 @@ impl Settings {
     }
 }
 
+/// The channel's name.
+pub(super) const NAME: &str = "email";
 /// How often a recipient is tried while others are served.
 const TRIES: u32 = 8;
 
@@ -193,8 +201,6 @@ impl Email {
     }
 }
 
-const NAME: &str = "email";
-
 impl Channel for Email {
     fn name(&self) -> &'static str {
         NAME
@@ -206,10 +212,12 @@ impl Channel for Email {
         shown: Option<&'a Shown>,
     ) -> BoxFuture<'a, Result<Shown, Undelivered>> {
         Box::pin(async move {
+            let mut stands = shown.cloned().unwrap_or_default();
             if let Some(letter) = Letter::of(message, shown.is_some()) {
                 self.send(&letter).await?;
+                stands.0.insert("mail".to_owned(), letter.id.into());
             }
-            Ok(Shown::default())
+            Ok(stands)
         })
     }
 }

@@ -29,17 +29,23 @@ use channel::Channel;
 pub enum Configured {
     /// The service's own log.
     Log,
+    /// Programs.
+    Webhook(webhook::Settings),
+    /// Mail boxes.
+    Email(email::Settings),
 }
 
 impl Configured {
     /// Every channel that there is.
-    pub const NAMES: [&str; 1] = ["log"];
+    pub const NAMES: [&str; 3] = ["log", webhook::NAME, email::NAME];
 
     /// As in `notify_<name>`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Self::Log => "log",
+            Self::Webhook(_) => webhook::NAME,
+            Self::Email(_) => email::NAME,
         }
     }
 
@@ -50,6 +56,8 @@ impl Configured {
     pub fn open(&self) -> anyhow::Result<Box<dyn Channel>> {
         Ok(match self {
             Self::Log => Box::new(log::Log),
+            Self::Webhook(settings) => Box::new(webhook::Webhook::new(settings.clone())?),
+            Self::Email(settings) => Box::new(email::Email::new(settings.clone())),
         })
     }
 }

@@ -25,7 +25,7 @@ use anyhow::anyhow;
 use async_nats::jetstream;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -76,17 +76,23 @@ impl Handler for Teller {
         let mut settle = |places: &[usize], outcome| places.iter().for_each(|&place| outcomes[place] = outcome);
         let now = server_time(&self.context).await?;
         let (mut fresh, mut edits, mut late) = (Vec::new(), Vec::new(), Vec::new());
-        for news in news::of(batch) {
+        let wants_every_step = self.channel.wants_every_step();
+        let by_itself = |step: &Alert| wants_every_step && now - step.at <= LATE;
+        // Incidents that this batch tells of already.
+        let mut begun = HashSet::new();
+        for news in news::of(batch, by_itself) {
             let told = self.memory.recall(&news.step.incident).await?;
+            let is_known = told.is_some() || begun.contains(&news.step.incident);
             if told.as_ref().is_some_and(|told| told.revision >= news.step.revision) {
                 settle(&news.places, Outcome::Duplicate);
-            } else if !is_worth_telling(&news, told.is_some()) {
+            } else if !is_worth_telling(&news, is_known) {
                 settle(&news.places, Outcome::Stored);
             } else {
+                begun.insert(&news.step.incident);
                 let is_late = told.is_none() && now - news.step.at > LATE;
                 let pile = if is_late {
                     &mut late
-                } else if told.is_none() {
+                } else if told.is_none() || wants_every_step {
                     &mut fresh
                 } else {
                     &mut edits

@@ -25,11 +25,13 @@ use futures::future::BoxFuture;
 use reqwest::{Client, Response, header};
 use serde_json::json;
 
+/// The channel's name.
+pub(super) const NAME: &str = "webhook";
 /// How often a receiver may say that it does not want a message before it is believed.
 const UNWANTED_TIMES: u32 = 8;
 
 /// Where steps are posted to.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     pub target: Target,
     pub secret: Secret,
@@ -119,17 +121,16 @@ impl Webhook {
         Err(Undelivered::Away(anyhow!("{}", self.pace.cause())))
     }
 
-    /// What a request that got no answer means.
+    /// A request without an answer may have arrived; but it can be repeated, since its id tells the receiver so.
     fn judge_failure(&mut self, failure: reqwest::Error) -> Undelivered {
         let host = self.settings.target.host();
         if let Some(forbidden) = target::forbidden(&failure) {
             self.pace.failed(self.settings.slow, forbidden);
             return Undelivered::Away(anyhow!("{forbidden}"));
         }
-        let was_sent = !failure.is_connect();
         let cause = anyhow::Error::new(failure).context(format!("posting to {host}"));
         self.pace.failed(self.settings.soon, &format!("{cause:#}"));
-        if was_sent { Undelivered::Unknown(cause) } else { Undelivered::Away(cause) }
+        Undelivered::Away(cause)
     }
 }
 
@@ -146,7 +147,11 @@ fn body(message: &Message) -> Vec<u8> {
 
 impl Channel for Webhook {
     fn name(&self) -> &'static str {
-        "webhook"
+        NAME
+    }
+
+    fn wants_every_step(&self) -> bool {
+        true
     }
 
     fn show<'a>(

@@ -11,7 +11,7 @@ use lettre::transport::smtp::{
     extension::ClientId,
 };
 use reqwest::Url;
-use std::{net::IpAddr, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 
 /// For one mail, to all its recipients.
 const ATTEMPT_WITHIN: Duration = Duration::from_secs(28);
@@ -96,6 +96,12 @@ impl Relay {
             connection.auth(DEFAULT_MECHANISMS, credentials).await?;
         }
         Ok(connection)
+    }
+}
+
+impl fmt::Debug for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Relay({}:{})", self.host, self.port)
     }
 }
 

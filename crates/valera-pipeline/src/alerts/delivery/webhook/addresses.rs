@@ -121,7 +121,10 @@ impl Allowed {
             true => "is a public address, and https:// is required for those",
             false => "is a private address; name it in VALERA_WEBHOOK_ALLOW_PRIVATE if it is the receiver's",
         };
-        Err(Forbidden(format!("{host} leads to {address}, which {reason}")))
+        let is_literal = host.trim_start_matches('[').trim_end_matches(']').parse() == Ok(address);
+        let leads = if is_literal { String::new() } else { format!("{host} leads to ") };
+        let which = if is_literal { "" } else { ", which" };
+        Err(Forbidden(format!("{leads}{address}{which} {reason}")))
     }
 }
 

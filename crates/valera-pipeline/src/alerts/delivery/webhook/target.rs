@@ -12,7 +12,7 @@ use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
     redirect,
 };
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 /// For a connection, TLS included.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -82,6 +82,12 @@ impl Target {
             .timeout(self.answer_within)
             .user_agent(concat!("valera-analytics/", env!("CARGO_PKG_VERSION")));
         client.build().context("making an HTTP client; are there root certificates (ca-certificates)?")
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Target({})", self.host())
     }
 }
 
