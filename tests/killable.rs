@@ -4,8 +4,11 @@
 //! `after-commit`, `acked`), or stops itself there until SIGCONT; without a point it runs until it is killed from outside. Batches are small, so that a kill
 //! has something before and behind it. Where it connects to stands in the environment, as for the product.
 
+mod hurried;
+
 use anyhow::{Context, bail};
 use clap::Parser;
+use hurried::hurried;
 use std::{
     sync::{
         Arc,
@@ -14,11 +17,11 @@ use std::{
     time::Duration,
 };
 use tokio_util::sync::CancellationToken;
-use valera_analytics::config::{RulesArgs, ServiceArgs};
+use valera_analytics::config::{self, DeliveryArgs, RulesArgs, ServiceArgs};
 use valera_pipeline::{
     alerts::{
         self, Language,
-        delivery::{Configured, Texts},
+        delivery::{Configured, Notifier, Texts},
         digest,
     },
     consume::{Limits, Watched},
@@ -37,13 +40,15 @@ struct Killable {
     stop: bool,
     #[arg(long, default_value_t = 500)]
     batch: usize,
-    /// For alerts: how long a silent holder of the lease keeps others out, in milliseconds
+    /// For alerts and the notifier: how long a silent holder of the lease keeps others out, in milliseconds
     #[arg(long, default_value_t = 1_000)]
     lease: u64,
     #[command(flatten)]
     config: ServiceArgs,
     #[command(flatten)]
     rules: RulesArgs,
+    #[command(flatten)]
+    delivery: DeliveryArgs,
 }
 
 struct Fate {
@@ -70,7 +75,8 @@ fn stop() {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    valera_analytics::config::log_to_stderr(true);
+    config::prepare()?;
+    config::log_to_stderr(true);
     let killable = Killable::parse();
     let probe: Arc<dyn Probe> = match killable.point.as_deref() {
         None => Arc::new(NoProbe),
@@ -100,6 +106,13 @@ async fn main() -> anyhow::Result<()> {
         let at = "00:00".parse().map_err(anyhow::Error::msg)?;
         let settings = digest::Settings { at, database_url: environment.database_url, zone, texts };
         return settings.run(environment.nats_url, vec![Configured::Log], probe, CancellationToken::new()).await;
+    }
+    if killable.service == "notifier" {
+        let ServiceArgs { nats, zone, .. } = &killable.config;
+        let notifier = killable.delivery.notifier(&nats.nats_url, zone.time_zone.as_deref())?;
+        let notifier = Notifier { limits, lease: Duration::from_millis(killable.lease), ..notifier };
+        let settings = killable.delivery.telegram.settings()?.context("no chat to tell")?;
+        return notifier.run(Configured::Telegram(hurried(settings)), watched, probe, CancellationToken::new()).await;
     }
     let service = Service::ALL.into_iter().find(|service| service.name() == killable.service);
     let service = service.with_context(|| format!("no service {}", killable.service))?;

@@ -25,6 +25,8 @@ mod export;
 mod foreign;
 mod golden;
 mod hostile;
+#[path = "../hurried.rs"]
+mod hurried;
 mod letters;
 mod notifier;
 mod old_table;

@@ -5,8 +5,10 @@
 
 mod channels;
 mod delivery;
+mod telegram;
 
 pub use delivery::DeliveryArgs;
+pub use telegram::TelegramArgs;
 
 use anyhow::{Context, bail};
 use clap::Args;

@@ -54,13 +54,13 @@ impl System {
         self.steps().await.into_iter().filter(|step| step.rule == rule).collect()
     }
 
-    async fn book(&self, booking_ids: impl IntoIterator<Item = i64>) {
+    pub(crate) async fn book(&self, booking_ids: impl IntoIterator<Item = i64>) {
         for booking_id in booking_ids {
             booking(booking_id).publish(self).await;
         }
     }
 
-    async fn fail(&self, error_class: &str, times: usize) {
+    pub(crate) async fn fail(&self, error_class: &str, times: usize) {
         for _ in 0..times {
             event("error_occurred", 1, Utc::now(), json!({"error_class": error_class})).publish(self).await;
         }

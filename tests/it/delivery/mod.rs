@@ -3,10 +3,13 @@
 mod bot_api;
 mod configured;
 mod email;
+mod kills;
 mod mail_server;
 mod notified;
+mod promises;
 mod receiver;
 mod socket;
 mod steps;
 mod telegram;
+mod up;
 mod webhook;

@@ -4,31 +4,23 @@
 //! notifier's business and tested there.
 
 use super::bot_api::{BotApi, Fault, TOKEN};
+use crate::hurried::hurried;
 use serde_json::json;
-use std::time::Duration;
 use valera_analytics::config;
 use valera_pipeline::alerts::delivery::{
     channel::{Channel, Message, Shown, Undelivered},
     pace::Pauses,
-    telegram::{Rates, Settings, Telegram},
+    telegram::{Settings, Telegram},
 };
 
 const CHAT: i64 = -1001;
-/// Gone at once: each test counts requests, not seconds.
-const NO_PAUSE: Pauses = Pauses { first: Duration::ZERO, longest: Duration::ZERO };
 
 impl BotApi {
-    fn settings(&self) -> Settings {
+    pub(super) fn settings(&self) -> Settings {
         // Chooses the TLS provider.
         config::prepare().unwrap();
-        Settings {
-            api: self.address.clone(),
-            rates: Rates { a_minute: 100_000, apart: Duration::ZERO },
-            answer_within: Duration::from_millis(500),
-            soon: NO_PAUSE,
-            slow: NO_PAUSE,
-            ..Settings::new(TOKEN.parse().unwrap(), &CHAT.to_string()).unwrap()
-        }
+        let settings = Settings::new(TOKEN.parse().unwrap(), &CHAT.to_string()).unwrap();
+        hurried(Settings { api: self.address.clone(), ..settings })
     }
 
     fn telegram(&self) -> Telegram {

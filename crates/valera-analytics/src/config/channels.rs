@@ -13,7 +13,7 @@ use valera_pipeline::alerts::delivery::{
     webhook::{self, Secret, Target},
 };
 
-const HEADING: &str = "Channels";
+pub(super) const HEADING: &str = "Channels";
 
 /// Where incidents are posted to.
 #[derive(Debug, Clone, Args)]
@@ -89,12 +89,12 @@ impl EmailArgs {
 }
 
 /// What a variable holds.
-fn set(value: Option<&str>) -> Option<&str> {
+pub(super) fn set(value: Option<&str>) -> Option<&str> {
     value.map(str::trim).filter(|value| !value.is_empty())
 }
 
 /// A secret that need not be there; one that is there is not empty.
-fn secret_of(name: &str, file: Option<&str>, value: Option<&str>) -> anyhow::Result<Option<String>> {
+pub(super) fn secret_of(name: &str, file: Option<&str>, value: Option<&str>) -> anyhow::Result<Option<String>> {
     let (file, value) = (set(file), set(value));
     if file.is_none() && value.is_none() {
         return Ok(None);

@@ -3,7 +3,7 @@
 //! A channel exists once what it needs is set, so a system without any tells its own log. It connects to nothing.
 
 use super::{
-    LanguageArgs,
+    LanguageArgs, TelegramArgs,
     channels::{EmailArgs, WebhookArgs},
 };
 use anyhow::Context as _;
@@ -29,6 +29,8 @@ pub struct DeliveryArgs {
     webhook: WebhookArgs,
     #[command(flatten)]
     email: EmailArgs,
+    #[command(flatten)]
+    pub telegram: TelegramArgs,
 }
 
 impl DeliveryArgs {
@@ -71,9 +73,10 @@ impl DeliveryArgs {
     /// # Errors
     /// When one lacks something, or has something that cannot be.
     pub fn channels(&self) -> anyhow::Result<Vec<Configured>> {
+        let telegram = self.telegram.settings()?.map(Configured::Telegram);
         let webhook = self.webhook.settings()?.map(Configured::Webhook);
         let email = self.email.settings()?.map(Configured::Email);
-        Ok([Some(Configured::Log), webhook, email].into_iter().flatten().collect())
+        Ok([Some(Configured::Log), telegram, webhook, email].into_iter().flatten().collect())
     }
 
     /// The channel of this name.

@@ -32,13 +32,14 @@ const STREAMS: [&str; 3] = [
     include_str!("../../../../nats/streams/KV_VALERA.json"),
 ];
 /// Each with its stream.
-const CONSUMERS: [(&str, &str); 6] = [
+const CONSUMERS: [(&str, &str); 7] = [
     ("ANALYTICS", include_str!("../../../../nats/consumers/persister.json")),
     ("ANALYTICS", include_str!("../../../../nats/consumers/rollups.json")),
     ("ANALYTICS", include_str!("../../../../nats/consumers/alerts.json")),
     ("ALERTS", include_str!("../../../../nats/consumers/notify_log.json")),
     ("ALERTS", include_str!("../../../../nats/consumers/notify_webhook.json")),
     ("ALERTS", include_str!("../../../../nats/consumers/notify_email.json")),
+    ("ALERTS", include_str!("../../../../nats/consumers/notify_telegram.json")),
 ];
 
 /// What a configuration belongs to.

@@ -63,4 +63,10 @@ pub trait Channel: Send + Sync {
         message: &'a Message,
         shown: Option<&'a Shown>,
     ) -> BoxFuture<'a, Result<Shown, Undelivered>>;
+
+    /// How often in a row the answer to a message may be lost before it is taken for shown. As often as it takes, where one
+    /// that is missed costs more than one that stands there twice.
+    fn unanswered_times(&self) -> u32 {
+        4
+    }
 }

@@ -33,11 +33,12 @@ pub enum Configured {
     Webhook(webhook::Settings),
     /// Mail boxes.
     Email(email::Settings),
+    Telegram(telegram::Settings),
 }
 
 impl Configured {
     /// Every channel that there is.
-    pub const NAMES: [&str; 3] = ["log", webhook::NAME, email::NAME];
+    pub const NAMES: [&str; 4] = ["log", telegram::NAME, webhook::NAME, email::NAME];
 
     /// As in `notify_<name>`.
     #[must_use]
@@ -46,6 +47,7 @@ impl Configured {
             Self::Log => "log",
             Self::Webhook(_) => webhook::NAME,
             Self::Email(_) => email::NAME,
+            Self::Telegram(_) => telegram::NAME,
         }
     }
 
@@ -58,6 +60,7 @@ impl Configured {
             Self::Log => Box::new(log::Log),
             Self::Webhook(settings) => Box::new(webhook::Webhook::new(settings.clone())?),
             Self::Email(settings) => Box::new(email::Email::new(settings.clone())),
+            Self::Telegram(settings) => Box::new(telegram::Telegram::new(settings.clone())?),
         })
     }
 }

@@ -30,6 +30,8 @@ use std::{
 };
 use tracing::warn;
 
+/// As in `notify_<name>`.
+pub const NAME: &str = "telegram";
 /// Where the Bot API is.
 pub const API: &str = "https://api.telegram.org";
 /// For all requests that one message may take.
@@ -151,23 +153,20 @@ impl Telegram {
     fn mend(&mut self, attempt: &Attempt, answer: &Answer) -> Option<Attempt> {
         match answer {
             Answer::Markup if !attempt.is_plain => {
-                warn!(channel = "telegram", "markup was not understood; sent without it");
+                warn!(channel = NAME, "markup was not understood; sent without it");
                 Some(Attempt { is_plain: true, ..attempt.clone() })
             }
             Answer::Gone if attempt.place.is_some() => Some(Attempt { place: None, ..attempt.clone() }),
             // Ids of messages do not move with a group.
             Answer::Moved(to) if *to != self.chat => {
-                warn!(
-                    channel = "telegram",
-                    to, "the group has moved; set VALERA_TELEGRAM_CHAT_ID to where it is now"
-                );
+                warn!(channel = NAME, to, "the group has moved; set VALERA_TELEGRAM_CHAT_ID to where it is now");
                 self.chat.clone_from(to);
                 Some(Attempt { place: None, ..attempt.clone() })
             }
             Answer::Moved(_) if attempt.place.is_some() => Some(Attempt { place: None, ..attempt.clone() }),
             Answer::NoThread if attempt.place.is_none() && self.thread.is_some() => {
                 warn!(
-                    channel = "telegram",
+                    channel = NAME,
                     "there is no such topic; set VALERA_TELEGRAM_THREAD_ID; written into the group"
                 );
                 self.thread = None;
@@ -258,7 +257,7 @@ impl Place {
 
 impl Channel for Telegram {
     fn name(&self) -> &'static str {
-        "telegram"
+        NAME
     }
 
     fn show<'a>(
@@ -267,6 +266,11 @@ impl Channel for Telegram {
         shown: Option<&'a Shown>,
     ) -> BoxFuture<'a, Result<Shown, Undelivered>> {
         Box::pin(self.deliver(message, shown))
+    }
+
+    /// A booking that is told twice costs a glance, and one that is not, a customer.
+    fn unanswered_times(&self) -> u32 {
+        u32::MAX
     }
 }
 

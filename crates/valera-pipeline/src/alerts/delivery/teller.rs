@@ -3,8 +3,8 @@
 //! The order is send, then remember, then ack. Whoever is killed between the first two shows one message twice, which
 //! cannot be helped where the other side knows no idempotency; edits, and sides that do, make nothing of it. What came of
 //! a message decides what happens next: a refused one is given up with a log line, one whose answer was lost is sent again
-//! a few times, and everything else is a fault of ours, after which the loop comes back. It does not decide what is
-//! worth telling: detection does.
+//! a few times, and everything else is a fault of ours, after which the loop comes back. An edit waits for nobody. It does
+//! not decide what is worth telling: detection does.
 
 use super::{
     channel::{Channel, Message, Shown, Undelivered},
@@ -38,9 +38,6 @@ const LATE: TimeDelta = TimeDelta::hours(1);
 const BUDGET: Duration = Duration::from_secs(20);
 /// A channel that asks for a longer pause is waited for outside of the batch.
 const SHORT: Duration = Duration::from_secs(5);
-/// How often a message is sent whose answer is lost each time.
-const TRIES: u32 = 4;
-
 /// See the module.
 pub(super) struct Teller {
     pub(super) channel: Box<dyn Channel>,
@@ -135,9 +132,11 @@ impl Teller {
     async fn tell(&mut self, due: &Due<'_>) -> Result<Outcome, Ours> {
         let step = due.news.step;
         let message = self.texts.step(step)?;
-        let outcome = self.show(&message, due.shown.as_ref()).await?;
-        remember(&self.memory, &due.news, outcome.1).await?;
-        Ok(outcome.0)
+        let (outcome, shown) = self.show(&message, due.shown.as_ref()).await?;
+        if outcome != Outcome::Later {
+            remember(&self.memory, &due.news, shown).await?;
+        }
+        Ok(outcome)
     }
 
     /// Tells of all that happened while the channel was away, in one message.
@@ -152,7 +151,8 @@ impl Teller {
         Ok(outcome)
     }
 
-    /// Brings a message to its end: shown, refused, or sent so often that it must have been shown.
+    /// Brings a message to its end: shown, refused, or sent so often that it must have been shown. An edit may be left for
+    /// later.
     async fn show(&mut self, message: &Message, shown: Option<&Shown>) -> Result<(Outcome, Shown), Ours> {
         let shown = shown.filter(|shown| !shown.0.is_empty());
         loop {
@@ -166,6 +166,8 @@ impl Teller {
                     info!(channel, alert.key = message.key, "shown");
                     return Ok((Outcome::Stored, shown));
                 }
+                // What comes after it may be new, and has room that is not an edit's.
+                Err(Undelivered::Busy(_)) if shown.is_some() => return Ok((Outcome::Later, Shown::default())),
                 Err(Undelivered::Busy(pause)) if pause <= SHORT && !self.term.is_cancelled() => {
                     rest(pause, &self.term).await;
                 }
@@ -187,15 +189,17 @@ impl Teller {
                 Err(Undelivered::Unknown(cause)) => {
                     let times = self.lost.entry(message.key.clone()).or_default();
                     *times += 1;
-                    if *times < TRIES {
+                    let times = *times;
+                    if times < self.channel.unanswered_times() {
                         return Err(Ours(anyhow!("no answer whether it was shown: {cause:#}")));
                     }
                     self.lost.remove(&message.key);
                     warn!(
                         channel,
                         alert.key = message.key,
+                        times,
                         cause = format!("{cause:#}"),
-                        "sent {TRIES} times without an answer, so perhaps shown as often; not sent again"
+                        "sent often without an answer, so perhaps shown as often; not sent again"
                     );
                     return Ok((Outcome::Stored, Shown::default()));
                 }

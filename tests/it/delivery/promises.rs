@@ -1,0 +1,189 @@
+//! What owners are promised, from the event to the chat: each booking once, a storm as one message, with what breaks on the way.
+
+use super::bot_api::{BotApi, Fault};
+use crate::support::{Running, System, event, eventually, within};
+use chrono::{TimeDelta, Utc};
+use serde_json::json;
+use std::{collections::BTreeMap, time::Duration};
+use valera_pipeline::alerts::{
+    Rules, Settings,
+    delivery::{Configured, telegram::Rates},
+};
+
+/// The shipped rules, but a storm is over after a minute.
+const RULES: &str = r#"
+    [rule.booking]
+    kind = "event"
+    severity = "info"
+    event = "booking_request_created"
+    facts = ["booking_id", "services_count", "estimated_total"]
+
+    [rule.error]
+    kind = "burst"
+    severity = "critical"
+    event = "error_occurred"
+    group_by = ["error_class"]
+    at_least = 1
+    window = "1m"
+"#;
+
+impl System {
+    /// Detection in this process.
+    fn detect(&self) -> Running {
+        let environment = self.environment();
+        let rules = Rules::parse(RULES).unwrap();
+        let settings = Settings::new(&environment.nats_url, rules, environment.time_zone.as_deref()).unwrap();
+        Running::alerts(Settings { limits: environment.limits, lease: Duration::from_secs(1), ..settings })
+    }
+
+    /// Delivery to Telegram in this process; in small batches, since pauses grow with the faults in one.
+    pub(super) fn tell(&self, api: &BotApi) -> Running {
+        self.notify_in_batches(5, Configured::Telegram(api.settings()))
+    }
+
+    /// Everything that was found is told.
+    pub(super) async fn told_all(&self) {
+        self.durable_drained("alerts").await;
+        self.drained_of("ALERTS", "notify_telegram").await;
+    }
+}
+
+impl BotApi {
+    /// How often each booking stands in the chats.
+    pub(super) fn bookings(&self) -> BTreeMap<i64, usize> {
+        let mut bookings = BTreeMap::new();
+        for text in self.texts() {
+            let Some((_, number)) = text.split_once("Новая запись № ") else { continue };
+            let digits = number.split(|character: char| !character.is_ascii_digit()).next().unwrap();
+            *bookings.entry(digits.parse().unwrap()).or_default() += 1;
+        }
+        bookings
+    }
+
+    fn storms(&self) -> Vec<String> {
+        self.texts().into_iter().filter(|text| text.contains("Timeout")).collect()
+    }
+
+    /// Fails unless each of so many stands there, and not more of them twice than may.
+    pub(super) fn assert_each_booking_once(&self, count: i64, repeats: usize) {
+        let bookings = self.bookings();
+        let missed: Vec<_> = (0..count).filter(|booking| !bookings.contains_key(booking)).collect();
+        assert!(missed.is_empty(), "missed: {missed:?}");
+        let repeated: Vec<_> = bookings.iter().filter(|(_, times)| **times > 1).collect();
+        let visible: usize = bookings.values().map(|times| times - 1).sum();
+        assert!(visible <= repeats, "{visible} repeats where {repeats} may be: {repeated:?}");
+    }
+}
+
+/// Everything that the API does, one after another, with bookings that go well in between.
+pub(super) fn everything() -> Vec<Option<Fault>> {
+    let faults = [
+        Fault::TooMany(json!(0)),
+        Fault::Says(500, "Internal Server Error"),
+        Fault::Cut,
+        Fault::Says(400, "Bad Request: can't parse entities: Unsupported start tag"),
+        Fault::Hangs,
+        Fault::Drop,
+        Fault::TooMany(json!(-7)),
+        Fault::Says(502, "Bad Gateway"),
+        Fault::Says(400, "Bad Request: the moon is full"),
+        Fault::Foreign(200),
+        Fault::Says(403, "Forbidden: bot was kicked from the group chat"),
+        Fault::Says(409, "Conflict"),
+        Fault::Foreign(503),
+        Fault::Says(400, "Bad Request: message to edit not found"),
+    ];
+    faults.into_iter().flat_map(|fault| [None, None, None, Some(fault)]).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_hundred_bookings_are_each_shown_once_whatever_the_api_does() {
+    let system = System::start().await;
+    let api = BotApi::start().await;
+    let (_detection, _notifier) = (system.detect(), system.tell(&api));
+    for round in 0..5 {
+        api.script(everything());
+        // As a bad evening would have it: hung up on again and again, the same booking.
+        api.script(vec![Some(Fault::Hangs); 6]);
+        if round == 3 {
+            api.move_group(-1001, -1_001_234_567_890);
+        }
+        for booking in 0..100 {
+            system.book([round * 100 + booking]).await;
+        }
+    }
+    within(Duration::from_secs(300), "all are shown", async || api.bookings().len() == 500).await;
+    system.told_all().await;
+    api.assert_each_booking_once(500, api.cuts());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_errors_are_one_message_and_hold_up_no_booking() {
+    let system = System::start().await;
+    let api = BotApi::start().await;
+    // The limits of a group, as Telegram has them.
+    let settings = api.settings();
+    let limited = valera_pipeline::alerts::delivery::telegram::Settings { rates: Rates::GROUP, ..settings };
+    let (_detection, _notifier) = (system.detect(), system.notify(Configured::Telegram(limited)));
+    for booking in 0..5 {
+        let errors = (0..2_000).map(|_| system.fail("Timeout", 1));
+        futures::future::join_all(errors).await;
+        system.book([booking]).await;
+    }
+    eventually("the bookings are shown", async || api.bookings().len() == 5).await;
+    let [storm] = &api.storms()[..] else { panic!("{:?}", api.texts()) };
+    assert!(storm.contains("🔴"), "{storm}");
+    within(Duration::from_secs(240), "it is over", async || api.storms().iter().all(|text| text.contains("✅")))
+        .await;
+    let [storm] = &api.storms()[..] else { panic!("{:?}", api.texts()) };
+    assert!(storm.contains("10\u{202f}000"), "{storm}");
+    let edits: usize = api.standing().iter().map(|message| message.edits).sum();
+    assert!((1..100).contains(&edits), "{edits} edits");
+    // Another one later is another message.
+    system.fail("Timeout", 1).await;
+    eventually("the second storm is told", async || api.storms().len() == 2).await;
+    system.told_all().await;
+    api.assert_each_booking_once(5, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bookings_and_errors_are_told_while_postgres_is_away_and_history_is_not() {
+    let mut system = System::start().await;
+    system.local.postgres.stop().await.unwrap();
+    let api = BotApi::start().await;
+    let (_detection, _notifier) = (system.detect(), system.tell(&api));
+    let properties = json!({"booking_id": 9, "services_count": 1, "estimated_total": "1"});
+    for origin in ["import", "retry", "demo"] {
+        let booking = event("booking_request_created", 1, Utc::now(), properties.clone());
+        system.publish(&booking.subject(), &[("Valera-Origin", origin)], booking.body()).await;
+    }
+    event("booking_request_created", 1, Utc::now() - TimeDelta::minutes(16), properties).publish(&system).await;
+    system.fail("Timeout", 1).await;
+    system.book([0]).await;
+    eventually("both are told", async || api.bookings().len() == 1 && api.storms().len() == 1).await;
+    system.told_all().await;
+    api.assert_each_booking_once(1, 0);
+    assert_eq!(api.texts().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_muted_meanwhile_is_told_to_its_end_and_what_is_old_in_one_message() {
+    let system = System::start().await;
+    let api = BotApi::start().await;
+    let notifier = system.tell(&api);
+    let (now, old) = (Utc::now(), Utc::now() - TimeDelta::hours(2));
+    system.step(1, 1, "firing", now, json!({})).await;
+    eventually("it is told", async || api.storms().len() == 1).await;
+    system.step(1, 2, "updated", now, json!({"withheld": "muted"})).await;
+    system.step(1, 3, "resolved", now, json!({"withheld": "muted"})).await;
+    eventually("its end is told", async || api.storms()[0].contains("✅")).await;
+    assert_eq!(api.texts().len(), 1);
+    notifier.stop().await;
+    for incident in 2..17 {
+        system.step(incident, 1, "firing", old, json!({})).await;
+    }
+    let _notifier = system.notify(Configured::Telegram(api.settings()));
+    system.drained_of("ALERTS", "notify_telegram").await;
+    assert_eq!(api.texts().len(), 2, "{:?}", api.texts());
+    assert!(api.texts()[1].contains(": 15,"), "{:?}", api.texts());
+}
