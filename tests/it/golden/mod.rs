@@ -4,6 +4,7 @@
 //! are plain text, a row a line, columns two spaces apart, as `psql` and people write them. Every case also goes
 //! through the recount. It does not compute what it expects.
 
+mod chat;
 mod clock;
 mod edges;
 mod identity;

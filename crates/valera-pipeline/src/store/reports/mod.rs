@@ -3,10 +3,12 @@
 //! All of them read small tables whose cost does not grow with history; none reads the raw table. A row type of the
 //! caller's decides which columns it wants.
 
+mod chat;
 mod digest;
 mod funnel;
 mod latency;
 
+pub use chat::{Chat, chat};
 pub use digest::{DayFunnel, Digest, Leaving, Responses, Step, Tally, Usual, digest, end_of_day};
 pub use funnel::{funnel_daily, funnel_period, funnel_weekly, weekly_cohorts};
 pub use latency::{Grain, hours_of_days, response_times};
