@@ -10,6 +10,7 @@ mod telegram;
 pub use delivery::DeliveryArgs;
 pub use telegram::TelegramArgs;
 
+use crate::gateway::{self, Tokens};
 use anyhow::{Context, bail};
 use clap::Args;
 use std::{
@@ -184,6 +185,46 @@ fn language(text: &str) -> Result<Language, &'static str> {
         "ru" => Ok(Language::Russian),
         "en" => Ok(Language::English),
         _ => Err("expected ru or en"),
+    }
+}
+
+/// What the gateway needs beside NATS and Postgres.
+#[derive(Debug, Clone, Args)]
+pub struct GatewayArgs {
+    /// File of the gateway's clients, a line each: `client:token` or `client:sha256:HEX`
+    #[arg(long = "gateway-tokens-file", env = "VALERA_GATEWAY_TOKENS_FILE", value_name = "FILE")]
+    pub tokens_file: Option<PathBuf>,
+    /// Where the gateway listens [default: 127.0.0.1:8080, or another port where that is taken]
+    #[arg(long = "gateway-address", env = "VALERA_GATEWAY_ADDRESS", value_name = "HOST:PORT")]
+    address: Option<String>,
+    /// Directory where the gateway keeps events until NATS has them; of one process only
+    #[arg(long = "gateway-spool", env = "VALERA_GATEWAY_SPOOL", value_name = "DIR")]
+    spool: Option<PathBuf>,
+    /// Requests a second of one client of the gateway
+    #[arg(long = "gateway-rate", env = "VALERA_GATEWAY_RATE", default_value_t = gateway::RATE, value_name = "N")]
+    rate: u32,
+}
+
+impl GatewayArgs {
+    /// Reads tokens and keys.
+    ///
+    /// # Errors
+    /// When there is no file of tokens, or it or the keys are malformed.
+    pub fn settings(&self, service: &ServiceArgs) -> anyhow::Result<gateway::Settings> {
+        let tokens = self.tokens_file.as_deref().context(
+            "VALERA_GATEWAY_TOKENS_FILE is not set: point it at a file with a line client:token for each client",
+        )?;
+        // `docker compose` sets empty ones.
+        let set = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        Ok(gateway::Settings {
+            nats_url: service.nats.nats_url.clone(),
+            database_url: set(&service.database_url),
+            keys: service.pseudonym_keys.load()?,
+            tokens: Tokens::read(tokens)?,
+            address: set(&self.address),
+            spool: self.spool.clone(),
+            rate: self.rate,
+        })
     }
 }
 

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod embedded;
+pub mod gateway;
 pub mod local;
 pub mod output;
 pub mod report;

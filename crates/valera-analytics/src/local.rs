@@ -3,7 +3,10 @@
 //! `up` keeps it, `demo` and the tests throw it away. What a second process needs to be part of it is written to the
 //! file `env` in the directory, by rename and only when everything is ready. It runs no service.
 
-use crate::embedded::{NatsOptions, NatsServer, PgOptions, Postgres, Tools};
+use crate::{
+    embedded::{NatsOptions, NatsServer, PgOptions, Postgres, Tools},
+    gateway,
+};
 use anyhow::{Context, anyhow, bail};
 use std::{
     fs::{self, File},
@@ -32,6 +35,9 @@ pub struct Options {
     pub ack_wait: Option<Duration>,
 }
 
+/// The gateway's clients.
+const TOKENS: &str = "gateway.tokens";
+
 /// How often the servers are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -41,6 +47,7 @@ pub struct LocalSystem {
     pub postgres: Postgres,
     pub environment: Environment,
     dir: PathBuf,
+    keys: KeyFiles,
 }
 
 impl LocalSystem {
@@ -77,8 +84,8 @@ impl LocalSystem {
             time_zone: Some(settings.time_zone),
             limits: Limits::default(),
         };
-        let system = Self { nats, postgres, environment, dir: dir.to_owned() };
-        system.write_env(&env_file, &keys)?;
+        let system = Self { nats, postgres, environment, dir: dir.to_owned(), keys };
+        system.write_env(&[])?;
         Ok(system)
     }
 
@@ -111,19 +118,51 @@ impl LocalSystem {
         nats.and(postgres)
     }
 
-    fn write_env(&self, path: &Path, keys: &KeyFiles) -> anyhow::Result<()> {
+    /// What a gateway of this system needs: a token of its own, made once and kept in the directory, and a spool there.
+    ///
+    /// # Errors
+    /// When the files cannot be written or read.
+    pub fn gateway(&self) -> anyhow::Result<gateway::Settings> {
+        let dir = std::path::absolute(&self.dir)?;
+        keep(&dir.join(TOKENS), || format!("up:{}", ContentKey::from_bytes(rand::random()).to_hex()))?;
+        Ok(gateway::Settings {
+            nats_url: self.environment.nats_url.clone(),
+            database_url: Some(self.environment.database_url.clone()),
+            keys: self.environment.keys.pseudonym.clone(),
+            tokens: gateway::Tokens::read(&dir.join(TOKENS))?,
+            address: None,
+            spool: Some(dir.join("gateway-spool")),
+            rate: gateway::RATE,
+        })
+    }
+
+    /// Adds where the gateway is, and the token that it knows, to the file `env`.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn announce_gateway(&self, url: &str) -> anyhow::Result<()> {
+        let tokens = fs::read_to_string(self.dir.join(TOKENS)).context("reading the gateway's token")?;
+        let token =
+            tokens.lines().find_map(|line| line.strip_prefix("up:")).context("the gateway has no client `up`")?;
+        self.write_env(&[("VALERA_GATEWAY_URL", url), ("VALERA_GATEWAY_TOKEN", token)])
+    }
+
+    fn write_env(&self, more: &[(&str, &str)]) -> anyhow::Result<()> {
+        let path = self.dir.join("env");
         let Environment { nats_url, database_url, time_zone, .. } = &self.environment;
-        let lines = [
+        let (content, pseudonym) = (self.keys.content.to_string_lossy(), self.keys.pseudonym.to_string_lossy());
+        let own = [
             ("NATS_URL", nats_url.as_str()),
             ("DATABASE_URL", database_url),
             ("VALERA_TIMEZONE", time_zone.as_deref().unwrap_or("UTC")),
-            ("VALERA_CONTENT_KEY_FILE", &keys.content.to_string_lossy()),
-            ("VALERA_PSEUDONYM_KEYS_FILE", &keys.pseudonym.to_string_lossy()),
-        ]
-        .map(|(name, value)| format!("export {name}={}\n", shell_quoted(value)));
+            ("VALERA_CONTENT_KEY_FILE", &content),
+            ("VALERA_PSEUDONYM_KEYS_FILE", &pseudonym),
+        ];
+        let lines: Vec<_> =
+            own.iter().chain(more).map(|(name, value)| format!("export {name}={}\n", shell_quoted(value))).collect();
         let part = path.with_extension("part");
         fs::write(&part, lines.concat()).with_context(|| format!("writing {}", part.display()))?;
-        fs::rename(&part, path).with_context(|| format!("writing {}", path.display()))
+        fs::rename(&part, &path).with_context(|| format!("writing {}", path.display()))
     }
 }
 

@@ -38,6 +38,11 @@ pub fn is_v7(id: Uuid) -> bool {
     id.get_version_num() == 7 && id.get_variant() == Variant::RFC4122
 }
 
+/// The id that consumers derive for a message of this time and `Nats-Msg-Id`, for who wants to know it beforehand.
+pub fn of_message(at: DateTime<Utc>, msg_id: &str) -> Uuid {
+    derive(at, Some(msg_id), &Arrival { stream: "", sequence: 0, received_at: at })
+}
+
 /// The id of an event that names none: its time, then a hash of `Nats-Msg-Id` if there is one, else of its place and
 /// moment in the stream (a stream that lost its tail hands out the same sequence again, so the sequence alone would
 /// not do).

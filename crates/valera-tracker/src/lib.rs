@@ -43,6 +43,7 @@ pub use config::{Config, ConfigError, Limits};
 pub use event::Event;
 pub use prepare::MAX_BODY;
 pub use publisher::{Outgoing, Publisher, Receipt};
+pub use record::Relayed;
 pub use stats::{SpoolState, Stats};
 pub use tracked::{Cause, Tracked};
 pub use tracker::Tracker;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use chrono::NaiveDate;
 use tokio::sync::oneshot;
 use uuid::Uuid;
+use valera_events::Reason;
 
 /// What is published, under its id as `Nats-Msg-Id`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,17 @@ impl Record {
     pub(crate) fn weight(&self) -> usize {
         self.body.len() + self.subject.len() + 256
     }
+}
+
+/// A message that somebody else made and that is sent as it is: see [`Tracker::relay`](crate::Tracker::relay).
+#[derive(Debug, Clone)]
+pub struct Relayed {
+    /// Sent as `Nats-Msg-Id`: the same id is the same message.
+    pub event_id: Uuid,
+    pub subject: String,
+    pub body: Bytes,
+    /// What the contract has against it; counted and logged, not judged again.
+    pub flaws: Vec<Reason>,
 }
 
 /// A record on its way to the worker.

@@ -11,7 +11,7 @@ use crate::{
     prepare::{Prepared, prepare},
     queue::{Queue, queue},
     recent::{Failures, Today},
-    record::Item,
+    record::{Item, Record, Relayed},
     stats::{Counters, SpoolState, Stats},
     switches::{Switch, Switches},
     throttle::Throttle,
@@ -161,6 +161,32 @@ impl Tracker {
             Ok(Err(cause)) => Tracked::Dropped(cause),
             Err(_) => Tracked::Dropped(Cause::Stopped),
         }
+    }
+
+    /// Sends messages that somebody else made, concealed and judged already: the gateway's. Returns once every one of them is
+    /// synced to the disk of the spool, or acknowledged by the stream; those that arrive together share a sync. Waits, as
+    /// [`Tracker::track_durable`] does, for as long as neither is there; given up before, some may be on their way. Switches
+    /// are not asked: they are the application's own.
+    ///
+    /// # Errors
+    /// Why one of them is kept nowhere; the others may be.
+    pub async fn relay(&self, messages: Vec<Relayed>) -> Result<(), Cause> {
+        let live = self.shared.live.as_ref().ok_or(Cause::Stopped)?;
+        let mut awaited = Vec::with_capacity(messages.len());
+        for Relayed { event_id, subject, body, flaws } in messages {
+            let (durable, told) = oneshot::channel();
+            let item = Item { record: Record { event_id, subject, body }, dialog: None, durable: Some(durable) };
+            let unqueued = Unqueued(&self.shared);
+            let pushed = live.queue.push_patiently(item).await;
+            std::mem::forget(unqueued);
+            self.shared.concluded(pushed.map(|()| flaws).map_err(Tracked::Dropped));
+            pushed?;
+            awaited.push(told);
+        }
+        for told in awaited {
+            told.await.unwrap_or(Err(Cause::Stopped))?;
+        }
+        Ok(())
     }
 
     /// Waits until everything that was tracked, and what the spool held before, is acknowledged, for at most so long; says

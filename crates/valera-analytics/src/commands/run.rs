@@ -1,7 +1,10 @@
 //! `run`: services in this process, each on its own durable consumer.
 
 use super::stop;
-use crate::config::{DeliveryArgs, RulesArgs, ServiceArgs};
+use crate::{
+    config::{DeliveryArgs, GatewayArgs, RulesArgs, ServiceArgs},
+    gateway::{self, Gateway},
+};
 use clap::{Args, ValueEnum};
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +36,8 @@ pub struct Run {
     rules: RulesArgs,
     #[command(flatten)]
     delivery: DeliveryArgs,
+    #[command(flatten)]
+    gateway: GatewayArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -45,7 +50,9 @@ enum Named {
     Alerts,
     /// Brings alerts to people, on every channel that is configured; of several instances one sends
     Notifier,
-    /// All of them
+    /// Takes events by HTTP, from clients with a token
+    Gateway,
+    /// All of them; the gateway where its tokens are given
     All,
 }
 
@@ -58,6 +65,7 @@ pub(super) struct Plan {
     pub(super) notifier: Option<(Notifier, Vec<Configured>)>,
     /// On the channels of the notifier.
     pub(super) digest: Option<digest::Settings>,
+    pub(super) gateway: Option<Gateway>,
 }
 
 impl Plan {
@@ -70,7 +78,11 @@ impl Plan {
 
 impl Run {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let plan = self.plan()?;
+        let mut plan = self.plan()?;
+        let all = self.services.contains(&Named::All) && self.gateway.tokens_file.is_some();
+        if all || self.services.contains(&Named::Gateway) {
+            plan.gateway = Some(Gateway::bind(self.gateway.settings(&self.config)?).await?);
+        }
         let shutdown = stop::on_signal()?;
         start(plan, &shutdown).0.wait(GRACE).await
     }
@@ -127,6 +139,9 @@ pub(super) fn start(plan: Plan, shutdown: &CancellationToken) -> (Supervisor, Ve
         let watched = Watched::new(&name);
         all_watched.push(watched.clone());
         supervisor.start(&name, notifier.clone().run(channel, watched, Arc::new(NoProbe), shutdown.clone()));
+    }
+    if let Some(gateway) = plan.gateway {
+        supervisor.start(gateway::NAME, gateway.run(shutdown.clone()));
     }
     (supervisor, all_watched)
 }

@@ -4,6 +4,7 @@ use super::{run, stop};
 use crate::{
     config::{DeliveryArgs, RulesArgs, ZoneArgs},
     embedded::{Tools, data_dir},
+    gateway::Gateway,
     local::{LocalSystem, Options},
     output,
 };
@@ -38,9 +39,14 @@ impl Up {
         let options = Options { time_zone: self.zone.time_zone, ..Options::default() };
         let dir = data_dir(&self.data_dir)?;
         let mut system = LocalSystem::start(&Tools::locate()?, &dir, options).await?;
-        output::print(&welcome(&system))?;
-        let plan =
+        let mut plan =
             if self.servers_only { run::Plan::default() } else { plan(&system, rules, &self.delivery, channels)? };
+        if !self.servers_only {
+            let gateway = Gateway::bind(system.gateway()?).await?;
+            system.announce_gateway(&gateway.url())?;
+            plan.gateway = Some(gateway);
+        }
+        output::print(&welcome(&system, plan.gateway.as_ref()))?;
         let (supervisor, _) = run::start(plan, &shutdown);
         let services = async {
             if self.servers_only {
@@ -77,11 +83,12 @@ fn plan(
     Ok(run::Plan { digest, notifier: Some((notifier, channels)), ..run::Plan::all(environment, alerts) })
 }
 
-fn welcome(system: &LocalSystem) -> String {
+fn welcome(system: &LocalSystem, gateway: Option<&Gateway>) -> String {
     let environment = &system.environment;
     let env = system.dir().join("env");
+    let gateway = gateway.map(|gateway| format!(", gateway at {}", gateway.url())).unwrap_or_default();
     format!(
-        "ready: NATS at {}, Postgres at {}, days cut in {}\n\
+        "ready: NATS at {}, Postgres at {}{gateway}, days cut in {}\n\
          to use it from another shell:  . {}\n\
          Ctrl-C stops everything; the data stays in {}\n",
         environment.nats_url,

@@ -122,7 +122,7 @@ pub(crate) fn read_object<'a>(body: &'a [u8], faults: &mut Reasons) -> Option<Me
 
 /// Reads a text that is one object, whatever else is wrong with it. A lone surrogate reads as U+FFFD. `None` when it is no
 /// object, or so deep that reading it would lose what lies below.
-pub(crate) fn parse_object(text: &[u8]) -> Option<Members<'_>> {
+pub fn parse_object(text: &[u8]) -> Option<Members<'_>> {
     let mut faults = Reasons::default();
     let members = read_object(text, &mut faults)?;
     is_whole(&faults).then_some(members)

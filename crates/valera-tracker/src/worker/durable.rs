@@ -23,7 +23,8 @@ const LAZILY: Duration = Duration::from_millis(200);
 
 pub(super) struct Durable {
     disk: Option<Arc<dyn Disk>>,
-    waiting: HashMap<Uuid, oneshot::Sender<Result<(), Cause>>>,
+    /// One id may be awaited twice: who gave up waiting comes again.
+    waiting: HashMap<Uuid, Vec<oneshot::Sender<Result<(), Cause>>>>,
     /// Segments written to since the last sync began, and who of `waiting` is in them.
     dirty: BTreeSet<String>,
     owed: Vec<Uuid>,
@@ -46,7 +47,7 @@ impl Durable {
         let mut due = Instant::now() + LAZILY;
         for item in placed.items {
             let Some(reply) = item.durable else { continue };
-            self.waiting.insert(item.record.event_id, reply);
+            self.waiting.entry(item.record.event_id).or_default().push(reply);
             // In memory only an acknowledgement helps.
             if placed.segment.is_some() {
                 self.owed.push(item.record.event_id);
@@ -70,7 +71,7 @@ impl Durable {
     }
 
     fn tell(&mut self, event_id: Uuid, end: Result<(), Cause>) {
-        if let Some(reply) = self.waiting.remove(&event_id) {
+        for reply in self.waiting.remove(&event_id).unwrap_or_default() {
             // Who gave up waiting does not hear of it.
             reply.send(end).ok();
         }

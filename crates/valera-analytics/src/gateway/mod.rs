@@ -1,0 +1,111 @@
+//! `run gateway`: takes events by HTTP from applications that do not embed the SDK, and answers what they ask of a chat.
+//!
+//! It relays through the SDK's spool, so that what it answered with 202 survives its death and any outage of NATS for which
+//! there is room. `docs/gateway.md` is its reference. It does not store events, and needs Postgres for chats only.
+
+mod admit;
+mod body;
+mod cloudevents;
+mod problem;
+mod rate;
+mod routes;
+mod server;
+mod split;
+mod tokens;
+
+pub use tokens::Tokens;
+
+use anyhow::Context;
+use rate::Share;
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, sync::Mutex};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use valera_events::PseudonymKeys;
+use valera_pipeline::store::Writer;
+use valera_tracker::{Config, Tracker};
+
+/// What it is called where services are listed.
+pub const NAME: &str = "gateway";
+
+/// Requests a second of one client, unless told.
+pub const RATE: u32 = 500;
+
+/// Where it listens unless told.
+const ADDRESS: &str = "127.0.0.1:8080";
+/// How long what is spooled may take to be acknowledged at the end; the rest waits for the next start.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What the gateway needs.
+pub struct Settings {
+    pub nats_url: String,
+    /// For chats.
+    pub database_url: Option<String>,
+    pub keys: PseudonymKeys,
+    pub tokens: Tokens,
+    /// `None`: the default one, or any where that is taken.
+    pub address: Option<String>,
+    /// Where events wait that NATS has not; without it they are answered only once NATS has them.
+    pub spool: Option<PathBuf>,
+    /// Requests a second of one client.
+    pub rate: u32,
+}
+
+/// A gateway that has its address.
+pub struct Gateway {
+    listener: TcpListener,
+    address: SocketAddr,
+    settings: Settings,
+}
+
+impl Gateway {
+    /// Takes the address.
+    ///
+    /// # Errors
+    /// When the address that was asked for cannot be had.
+    pub async fn bind(settings: Settings) -> anyhow::Result<Self> {
+        let listener = match &settings.address {
+            Some(address) => {
+                TcpListener::bind(address).await.with_context(|| format!("VALERA_GATEWAY_ADDRESS {address}"))?
+            }
+            None => match TcpListener::bind(ADDRESS).await {
+                Ok(listener) => listener,
+                Err(cause) => {
+                    warn!(%cause, "{ADDRESS} cannot be had; the gateway takes another port");
+                    TcpListener::bind("127.0.0.1:0").await.context("taking a port of 127.0.0.1")?
+                }
+            },
+        };
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address, settings })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Serves until shutdown.
+    ///
+    /// # Errors
+    /// When an address is malformed.
+    pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let Self { listener, address, settings } = self;
+        let Settings { nats_url, database_url, keys, tokens, spool, rate, .. } = settings;
+        let config = Config::new(nats_url, keys.clone());
+        let config = match spool {
+            Some(dir) => config.spool_in(dir),
+            None => config,
+        };
+        let tracker = Tracker::start(config)?;
+        let database = database_url.map(|url| Writer::new(&url, "valera gateway", "")).transpose()?.map(Mutex::new);
+        let shares = tokens.names().map(|_| Share::new(rate)).collect();
+        info!(%address, clients = tokens.names().count(), "the gateway listens");
+        let gateway = Arc::new(routes::Gateway { tokens, shares, tracker: tracker.clone(), keys, database });
+        server::serve(listener, routes::router(gateway), &shutdown).await;
+        let left = tracker.shutdown(GRACE).await;
+        info!(?left, "the gateway ended");
+        Ok(())
+    }
+}
