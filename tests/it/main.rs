@@ -23,6 +23,7 @@ mod differential;
 mod digest;
 mod export;
 mod foreign;
+mod gateway;
 mod golden;
 mod hostile;
 #[path = "../hurried.rs"]
