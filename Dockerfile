@@ -10,9 +10,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && cp target/dist/valera-analytics /usr/local/bin/
 
 FROM debian:bookworm-slim
-# The directory's owner becomes that of the volume which docker-compose.yml keeps the keys in.
+# The directories' owner becomes that of the volumes which docker-compose.yml keeps the keys and the spool in.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin valera \
-    && install --directory --owner valera --mode 700 /keys
+    && install --directory --owner valera --mode 700 /keys /spool
 # Whom the channels of alerts trust; the small image has none.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /usr/local/bin/valera-analytics /usr/local/bin/

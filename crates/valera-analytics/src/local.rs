@@ -33,6 +33,8 @@ pub struct Options {
     pub time_zone: Option<String>,
     /// After how long an unacknowledged message is delivered again; a minute when not given. For tests.
     pub ack_wait: Option<Duration>,
+    /// A gateway is to be part of it: the file `env` is written once that is announced, and not before.
+    pub with_gateway: bool,
 }
 
 /// The gateway's clients.
@@ -85,7 +87,9 @@ impl LocalSystem {
             limits: Limits::default(),
         };
         let system = Self { nats, postgres, environment, dir: dir.to_owned(), keys };
-        system.write_env(&[])?;
+        if !options.with_gateway {
+            system.write_env(&[])?;
+        }
         Ok(system)
     }
 
@@ -136,7 +140,7 @@ impl LocalSystem {
         })
     }
 
-    /// Adds where the gateway is, and the token that it knows, to the file `env`.
+    /// Writes the file `env`, with where the gateway is and the token that it knows.
     ///
     /// # Errors
     /// When a file cannot be read or written.

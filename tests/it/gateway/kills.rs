@@ -3,6 +3,7 @@
 use super::wire::{Served, TOKEN, request};
 use crate::support::{Ledger, Process, System, eventually};
 use chrono::Utc;
+use futures::future::join_all;
 use serde_json::json;
 use std::{
     net::SocketAddr,
@@ -62,24 +63,24 @@ async fn every_event_that_was_answered_is_stored_once_though_gateway_and_nats_ar
                 [&b"["[..], &events.join(&b","[..]), b"]"].concat()
             };
             let bodies = (0..REQUESTS).map(|_| body()).collect();
-            tokio::task::spawn(client(at.clone(), bodies, done.clone()))
+            client(at.clone(), bodies, done.clone())
         })
         .collect();
-    for kill in 1..=KILLS {
-        let some = kill * CLIENTS * REQUESTS / (KILLS + 1);
-        eventually("requests are answered", async || done.load(Ordering::Relaxed) >= some).await;
-        match kill {
-            2 => system.local.nats.kill().await.unwrap(),
-            4 => system.local.nats.restart().await.unwrap(),
-            _ => {}
+    let kills = async {
+        for kill in 1..=KILLS {
+            let some = kill * CLIENTS * REQUESTS / (KILLS + 1);
+            eventually("requests are answered", async || done.load(Ordering::Relaxed) >= some).await;
+            match kill {
+                2 => system.local.nats.kill().await.unwrap(),
+                4 => system.local.nats.restart().await.unwrap(),
+                _ => {}
+            }
+            Process::kill(&mut served.process);
+            served = Served::start(&system, &[]).await;
+            *at.lock().unwrap() = served.at;
         }
-        Process::kill(&mut served.process);
-        served = Served::start(&system, &[]).await;
-        *at.lock().unwrap() = served.at;
-    }
-    for client in clients {
-        client.await.unwrap();
-    }
+    };
+    futures::join!(join_all(clients), kills);
     let sent = (CLIENTS * REQUESTS * EVENTS) as u64;
     eventually("everything is published", async || system.last_sequence().await >= sent).await;
     system.settle().await;

@@ -67,6 +67,7 @@ impl System {
             postgres: PgOptions { fsync: false, ..PgOptions::default() },
             time_zone: Some(time_zone.to_owned()),
             ack_wait: Some(ack_wait),
+            ..Options::default()
         };
         let mut local = LocalSystem::start(&tools, &dir.path().join("system"), options).await.unwrap();
         local.environment.limits = Limits {

@@ -36,12 +36,13 @@ impl Up {
         self.delivery.texts(self.zone.time_zone.as_deref())?;
         let channels = self.delivery.channels()?;
         let shutdown = stop::on_signal()?;
-        let options = Options { time_zone: self.zone.time_zone, ..Options::default() };
+        let with_gateway = !self.servers_only;
+        let options = Options { time_zone: self.zone.time_zone, with_gateway, ..Options::default() };
         let dir = data_dir(&self.data_dir)?;
         let mut system = LocalSystem::start(&Tools::locate()?, &dir, options).await?;
         let mut plan =
             if self.servers_only { run::Plan::default() } else { plan(&system, rules, &self.delivery, channels)? };
-        if !self.servers_only {
+        if with_gateway {
             let gateway = Gateway::bind(system.gateway()?).await?;
             system.announce_gateway(&gateway.url())?;
             plan.gateway = Some(gateway);
