@@ -5,6 +5,7 @@
 
 mod admit;
 mod body;
+mod chats;
 mod cloudevents;
 mod problem;
 mod rate;
@@ -18,11 +19,10 @@ pub use tokens::Tokens;
 use anyhow::Context;
 use rate::Share;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::Mutex};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use valera_events::PseudonymKeys;
-use valera_pipeline::store::Writer;
 use valera_tracker::{Config, Tracker};
 
 /// What it is called where services are listed.
@@ -99,11 +99,12 @@ impl Gateway {
             None => config,
         };
         let tracker = Tracker::start(config)?;
-        let database = database_url.map(|url| Writer::new(&url, "valera gateway", "")).transpose()?.map(Mutex::new);
+        let (chats, desk) = chats::chats(database_url.as_deref())?;
         let shares = tokens.names().map(|_| Share::new(rate)).collect();
         info!(%address, clients = tokens.names().count(), "the gateway listens");
-        let gateway = Arc::new(routes::Gateway { tokens, shares, tracker: tracker.clone(), keys, database });
-        server::serve(listener, routes::router(gateway), &shutdown).await;
+        let gateway = Arc::new(routes::Gateway { tokens, shares, tracker: tracker.clone(), keys, chats });
+        let served = server::serve(listener, routes::router(gateway), &shutdown);
+        futures::join!(served, desk.run(&shutdown));
         let left = tracker.shutdown(GRACE).await;
         info!(?left, "the gateway ended");
         Ok(())

@@ -5,6 +5,7 @@
 use super::{
     admit::admit,
     body,
+    chats::Chats,
     problem::Problem,
     rate::Share,
     split::{self, Form, MAX_EVENTS, fault},
@@ -28,16 +29,15 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{sync::Mutex, time::timeout};
+use tokio::time::timeout;
 use tracing::{info, warn};
 use uuid::Uuid;
 use valera_events::{PseudonymKeys, Reason};
-use valera_pipeline::store::{Writer, reports};
 use valera_tracker::{Relayed, SpoolState, Tracker};
 
 /// How long events may look for a place on a disk; then the client comes again with the same ids.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a request waits for others of its client, and a question for Postgres.
+/// How long a request waits for others of its client.
 const TURN: Duration = Duration::from_secs(5);
 
 pub(super) struct Gateway {
@@ -45,7 +45,7 @@ pub(super) struct Gateway {
     pub(super) shares: Vec<Share>,
     pub(super) tracker: Tracker,
     pub(super) keys: PseudonymKeys,
-    pub(super) database: Option<Mutex<Writer>>,
+    pub(super) chats: Chats,
 }
 
 type Shared = State<Arc<Gateway>>;
@@ -177,33 +177,7 @@ impl Gateway {
 async fn chat(State(gateway): Shared, Path(chat_id): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
     gateway.client(&headers)?;
     acceptable(&headers)?;
-    let chat_id: i64 =
-        chat_id.parse().map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "chat_id is an integer of 64 bits"))?;
-    let away = |cause: String| {
-        warn!(cause, "a chat cannot be looked up");
-        let detail = "the rollups cannot be asked now; events are taken all the same";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(5)
-    };
-    let database = gateway.database.as_ref().ok_or_else(|| away("DATABASE_URL is not set".into()))?;
-    let asked = timeout(TURN, async {
-        let mut writer = database.lock().await;
-        // Given up in the middle, it must not be used again: hence it is forgotten first.
-        let asked = async { reports::chat(writer.connection().await?, chat_id, Utc::now()).await }.await;
-        if asked.is_err() {
-            writer.forget();
-        }
-        asked
-    });
-    let chat = match asked.await {
-        Ok(Ok(chat)) => chat,
-        Ok(Err(cause)) => return Err(away(format!("{cause:#}"))),
-        Err(_) => return Err(away(format!("no answer within {} s", TURN.as_secs()))),
-    };
-    let reports::Chat { chat_id, day, dialog_today, events, user_segment } = chat;
-    let told = json!({
-        "chat_id": chat_id, "dialog_today": dialog_today, "events": events, "user_segment": user_segment, "day": day,
-    });
-    Ok(Json(told).into_response())
+    Ok(gateway.chats.tell(&chat_id).await?.into_response())
 }
 
 /// Whether events find a place now.
