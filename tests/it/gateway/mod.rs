@@ -1,5 +1,7 @@
 //! What the gateway promises to those who publish by HTTP.
 
+mod chats;
+mod hostile;
 mod kills;
 mod wire;
 
