@@ -23,8 +23,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(commands::demo::Demo),
-    Up(commands::up::Up),
-    Run(commands::run::Run),
+    Up(Box<commands::up::Up>),
+    Run(Box<commands::run::Run>),
     Migrate(commands::migrate::Migrate),
     Topology(commands::topology::Topology),
     Track(commands::track::Track),

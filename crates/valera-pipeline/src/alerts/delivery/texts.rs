@@ -119,7 +119,7 @@ impl Texts {
     /// The morning message of a day; `is_complete` says that nothing more is to be counted for it.
     ///
     /// # Errors
-    /// As [`Self::step`].
+    /// When the template fails, which was tried at the start.
     pub fn digest(&self, digest: &Digest, is_complete: bool, key: String) -> anyhow::Result<Message> {
         let date = context! {
             day => digest.day.day(),
