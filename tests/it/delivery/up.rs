@@ -11,7 +11,7 @@ async fn with_a_token_and_a_chat_in_env_a_booking_is_in_the_chat() {
     let address = &api.address;
     let settings = format!(
         "VALERA_TELEGRAM_TOKEN={TOKEN}\nVALERA_TELEGRAM_CHAT_ID=-1001\nVALERA_TELEGRAM_API={address}\n\
-         VALERA_TIMEZONE=Europe/Moscow\n"
+         VALERA_TIMEZONE=Europe/Moscow\nVALERA_DIGEST_AT=off\n"
     );
     std::fs::write(scratch.path().join(".env"), settings).unwrap();
     let test = Said::by(program().current_dir(scratch.path()).args(["alerts", "test", "--channel", "telegram"]));
