@@ -7,6 +7,7 @@ mod admit;
 mod body;
 mod chats;
 mod cloudevents;
+pub mod openapi;
 mod problem;
 mod rate;
 mod routes;

@@ -6,6 +6,7 @@ use super::{
     admit::admit,
     body,
     chats::Chats,
+    openapi,
     problem::Problem,
     rate::Share,
     split::{self, Form, MAX_EVENTS, fault},
@@ -55,6 +56,7 @@ pub(super) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/events", post(events))
         .route("/v1/chats/{chat_id}", get(chat))
         .route("/health", get(health))
+        .route("/openapi.json", get(async || Json(openapi::document())))
         .fallback(async || {
             Problem::new(StatusCode::NOT_FOUND, "there is POST /v1/events, GET /v1/chats/{chat_id} and GET /health")
         })

@@ -1,0 +1,231 @@
+//! The gateway's OpenAPI document, said once, here: served at `/openapi.json` and kept in `schemas/openapi.json`.
+//!
+//! What an event's properties may be is in `schemas/<event>.json`: here any object is one, since names outside the catalogue
+//! are taken. It does not say what consumers do with an event.
+
+use super::{body::MAX_BODY, split::MAX_EVENTS};
+use serde_json::{Value, json};
+
+const PROBLEMS: [(&str, &str); 11] = [
+    ("400", "The body is no UTF-8, no JSON, not gzip, or was cut off; or the chat is no integer"),
+    ("401", "No token, or none of the gateway's"),
+    ("404", "There is no such path"),
+    ("405", "The path has other methods: see Allow"),
+    ("406", "Accept leaves application/json out"),
+    ("408", "The body did not come in time"),
+    ("413", "The body is too long, or has too many events"),
+    ("415", "The type or the encoding of the body is not taken"),
+    ("422", "Events that can be kept nowhere, each named; nothing of the request was taken"),
+    ("429", "Too many requests of this client: again after Retry-After"),
+    ("503", "Nowhere to keep the events, or no database to ask: again after Retry-After, under the same ids"),
+];
+
+/// The document.
+#[must_use]
+pub fn document() -> Value {
+    let any = json!({"schema": {"$ref": "#/components/schemas/Event"}});
+    let one_or_more = json!({"schema": {"oneOf": [
+        {"$ref": "#/components/schemas/Event"},
+        {"type": "array", "maxItems": MAX_EVENTS, "items": {"$ref": "#/components/schemas/Event"}},
+    ]}});
+    let cloud = json!({"schema": {"$ref": "#/components/schemas/CloudEvent"}});
+    let clouds = json!({"schema": {
+        "type": "array", "maxItems": MAX_EVENTS, "items": {"$ref": "#/components/schemas/CloudEvent"},
+    }});
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Valera Analytics: the gateway",
+            "version": "1",
+            "description": format!("Events by HTTP. A body has at most {MAX_BODY} bytes, unpacked too, and {MAX_EVENTS} events."),
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "http://127.0.0.1:8080"}],
+        "security": [{"token": []}],
+        "paths": {
+            "/v1/events": {"post": {
+                "operationId": "publishEvents",
+                "summary": "Takes events; 202 once each of them is on a disk",
+                "parameters": [
+                    {"name": "Content-Encoding", "in": "header", "schema": {"enum": ["gzip", "identity"]}},
+                ],
+                "requestBody": {"required": true, "content": {
+                    "application/json": one_or_more,
+                    "application/x-ndjson": any,
+                    "application/cloudevents+json": cloud,
+                    "application/cloudevents-batch+json": clouds,
+                }},
+                "responses": responses(
+                    ("202", "Each event is kept; a rejected one becomes a dead letter", "Published"),
+                    &["400", "401", "405", "406", "408", "413", "415", "422", "429", "503"],
+                ),
+            }},
+            "/v1/chats/{chat_id}": {"get": {
+                "operationId": "readChat",
+                "summary": "What the rollups know of a chat",
+                "parameters": [{
+                    "name": "chat_id", "in": "path", "required": true,
+                    "schema": {"type": "integer", "format": "int64"},
+                }],
+                "responses": responses(
+                    ("200", "The chat; one that is not known has no events", "Chat"),
+                    &["400", "401", "404", "405", "406", "429", "503"],
+                ),
+            }},
+            "/health": {"get": {
+                "operationId": "readHealth",
+                "summary": "Whether events find a place now",
+                "security": [],
+                "responses": {
+                    "200": health("They do"),
+                    "503": health("They do not; the causes are told"),
+                },
+            }},
+            "/openapi.json": {"get": {
+                "operationId": "readOpenapi",
+                "summary": "This document",
+                "security": [],
+                "responses": {"200": {
+                    "description": "OpenAPI 3.1",
+                    "content": {"application/json": {"schema": {"type": "object"}}},
+                }},
+            }},
+        },
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "responses": problems(),
+            "schemas": schemas(),
+        },
+    })
+}
+
+fn responses((status, description, schema): (&str, &str, &str), problems: &[&str]) -> Value {
+    let schema = json!({"$ref": format!("#/components/schemas/{schema}")});
+    let mut responses = serde_json::Map::new();
+    let good = json!({"description": description, "content": {"application/json": {"schema": schema}}});
+    responses.insert(status.to_owned(), good);
+    for status in problems {
+        responses.insert((*status).to_owned(), json!({"$ref": format!("#/components/responses/Problem{status}")}));
+    }
+    Value::Object(responses)
+}
+
+fn problems() -> Value {
+    let problem = |(status, description): (&str, &str)| {
+        let schema = json!({"schema": {"$ref": "#/components/schemas/Problem"}});
+        let mut response = json!({"description": description, "content": {"application/problem+json": schema}});
+        if matches!(status, "429" | "503") {
+            response["headers"] = json!({"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}});
+        }
+        (format!("Problem{status}"), response)
+    };
+    Value::Object(PROBLEMS.into_iter().map(problem).collect())
+}
+
+fn health(description: &str) -> Value {
+    let schema = json!({"schema": {"$ref": "#/components/schemas/Health"}});
+    json!({"description": description, "content": {"application/json": schema}})
+}
+
+fn schemas() -> Value {
+    let reasons = json!({"type": "array", "items": {
+        "type": "object",
+        "required": ["reason", "path", "expected"],
+        "properties": {
+            "reason": {"type": "string"}, "path": {"type": "string"}, "expected": {"type": "string"},
+        },
+    }});
+    json!({
+        "Event": {
+            "type": "object",
+            "required": ["event_name", "chat_id"],
+            "additionalProperties": false,
+            "properties": {
+                "event_id": {"type": ["string", "null"], "format": "uuid", "description": "A UUIDv7 of its time; minted where it is absent"},
+                "event_name": {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,49}$"},
+                "chat_id": {"type": "integer", "format": "int64"},
+                "occurred_at": {"type": ["string", "null"], "format": "date-time"},
+                "session_id": {"type": ["string", "null"], "minLength": 1, "maxLength": 64},
+                "platform": {"type": ["string", "null"], "minLength": 1, "maxLength": 20},
+                "properties": {"type": ["object", "null"]},
+            },
+        },
+        "CloudEvent": {
+            "type": "object",
+            "required": ["specversion", "id", "source", "type", "data"],
+            "properties": {
+                "specversion": {"const": "1.0"},
+                "id": {"type": "string", "minLength": 1, "description": "A UUIDv7, or another together with time"},
+                "source": {"type": "string", "minLength": 1},
+                "type": {"type": "string", "description": "The event's name, without a prefix"},
+                "time": {"type": "string", "format": "date-time"},
+                "data": {
+                    "type": "object",
+                    "required": ["chat_id"],
+                    "properties": {
+                        "chat_id": {"type": "integer", "format": "int64"},
+                        "session_id": {"type": "string"},
+                        "platform": {"type": "string"},
+                        "properties": {"type": "object"},
+                    },
+                },
+            },
+        },
+        "Published": {
+            "type": "object",
+            "required": ["accepted", "rejected", "events"],
+            "properties": {
+                "accepted": {"type": "integer"},
+                "rejected": {"type": "integer"},
+                "events": {"type": "array", "items": {
+                    "type": "object",
+                    "required": ["index", "event_id", "status"],
+                    "properties": {
+                        "index": {"type": "integer"},
+                        "event_id": {"type": "string", "format": "uuid"},
+                        "status": {"enum": ["accepted", "rejected"]},
+                        "reasons": reasons.clone(),
+                    },
+                }},
+            },
+        },
+        "Chat": {
+            "type": "object",
+            "required": ["chat_id", "dialog_today", "events", "user_segment", "day"],
+            "properties": {
+                "chat_id": {"type": "integer", "format": "int64"},
+                "dialog_today": {"type": "boolean"},
+                "events": {"type": "integer"},
+                "user_segment": {"enum": ["new", "engaged", "returning"]},
+                "day": {"type": "string", "format": "date"},
+            },
+        },
+        "Health": {
+            "type": "object",
+            "required": ["ready", "nats", "spool", "spool_bytes"],
+            "properties": {
+                "ready": {"type": "boolean"},
+                "nats": {"enum": ["connected", "away"]},
+                "spool": {"type": "string"},
+                "spool_bytes": {"type": "integer"},
+            },
+        },
+        "Problem": {
+            "type": "object",
+            "required": ["type", "title", "status", "detail"],
+            "properties": {
+                "type": {"type": "string"},
+                "title": {"type": "string"},
+                "status": {"type": "integer"},
+                "detail": {"type": "string"},
+                "errors": {"type": "array", "items": {
+                    "type": "object",
+                    "required": ["index", "pointer", "reasons"],
+                    "properties": {
+                        "index": {"type": "integer"}, "pointer": {"type": "string"}, "reasons": reasons,
+                    },
+                }},
+            },
+        },
+    })
+}
