@@ -165,7 +165,12 @@ impl LocalSystem {
         let lines: Vec<_> =
             own.iter().chain(more).map(|(name, value)| format!("export {name}={}\n", shell_quoted(value))).collect();
         let part = path.with_extension("part");
-        fs::write(&part, lines.concat()).with_context(|| format!("writing {}", part.display()))?;
+        // For its owner alone: it may hold a token.
+        drop(fs::remove_file(&part));
+        let written = File::options().write(true).create_new(true).mode(0o600).open(&part);
+        written
+            .and_then(|mut file| file.write_all(lines.concat().as_bytes()))
+            .with_context(|| format!("writing {}", part.display()))?;
         fs::rename(&part, &path).with_context(|| format!("writing {}", path.display()))
     }
 }

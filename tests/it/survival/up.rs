@@ -40,6 +40,11 @@ async fn up_stops_on_ctrl_c_with_everything_it_started() {
     let dir = scratch.path().join("up");
     let mut running = up(&dir).await;
     assert!(living_in(&dir).len() >= 2, "the servers are not where this test looks for them");
+    let env = fs::read_to_string(dir.join("env")).unwrap();
+    for name in ["VALERA_GATEWAY_URL='http://127.0.0.1:", "VALERA_GATEWAY_TOKEN='"] {
+        assert!(env.contains(name), "{env}");
+    }
+    assert_eq!(fs::metadata(dir.join("env")).unwrap().permissions().mode() & 0o777, 0o600);
     running.signal("INT");
     assert_eq!(running.ended("up stops on SIGINT").await.code(), Some(0));
     assert_eq!(living_in(&dir), Vec::<PathBuf>::new());
