@@ -1,7 +1,7 @@
 //! The gateway's OpenAPI document, said once, here: served at `/openapi.json` and kept in `schemas/openapi.json`.
 //!
 //! What an event's properties may be is in `schemas/<event>.json`: here any object is one, since names outside the catalogue
-//! are taken. It does not say what consumers do with an event.
+//! are taken. An event that breaks the rules said here is taken too, and told as rejected in the answer. It does not say what consumers do with an event.
 
 use super::{body::MAX_BODY, split::MAX_EVENTS};
 use serde_json::{Value, json};
@@ -46,9 +46,7 @@ pub fn document() -> Value {
             "/v1/events": {"post": {
                 "operationId": "publishEvents",
                 "summary": "Takes events; 202 once each of them is on a disk",
-                "parameters": [
-                    {"name": "Content-Encoding", "in": "header", "schema": {"enum": ["gzip", "identity"]}},
-                ],
+                "description": "Content-Encoding may be gzip.",
                 "requestBody": {"required": true, "content": {
                     "application/json": one_or_more,
                     "application/x-ndjson": any,
@@ -153,11 +151,15 @@ fn schemas() -> Value {
         "CloudEvent": {
             "type": "object",
             "required": ["specversion", "id", "source", "type", "data"],
+            "anyOf": [
+                {"required": ["time"]},
+                {"properties": {"id": {"pattern": "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"}}},
+            ],
             "properties": {
                 "specversion": {"const": "1.0"},
                 "id": {"type": "string", "minLength": 1, "description": "A UUIDv7, or another together with time"},
                 "source": {"type": "string", "minLength": 1},
-                "type": {"type": "string", "description": "The event's name, without a prefix"},
+                "type": {"type": "string", "minLength": 1, "description": "The event's name, without a prefix"},
                 "time": {"type": "string", "format": "date-time"},
                 "data": {
                     "type": "object",
