@@ -40,9 +40,9 @@ fn persister(max_ack_pending: i64) -> pull::Config {
 #[tokio::test]
 async fn applying_creates_everything_and_applying_again_changes_nothing() {
     let Broker { context, server: _server, _dir } = broker().await;
-    assert_eq!(told(&context).await.len(), 6);
+    assert_eq!(told(&context).await.len(), 10);
     let created = topology::apply(&context).await.unwrap();
-    assert_eq!(created.len(), 6);
+    assert_eq!(created.len(), 10);
     assert!(created.iter().all(|change| matches!(change, Change::Created(_))), "{created:?}");
     assert!(told(&context).await.is_empty());
     assert_eq!(topology::apply(&context).await.unwrap(), []);
@@ -153,9 +153,12 @@ async fn the_nats_cli_makes_the_same_of_the_files() {
         let output = nats(&["stream", "add"], &format!("streams/{stream}.json"));
         assert!(output.status.success(), "{output:?}");
     }
-    for consumer in ["persister", "rollups", "alerts"] {
-        let output = nats(&["consumer", "add", "ANALYTICS"], &format!("consumers/{consumer}.json"));
-        assert!(output.status.success(), "{output:?}");
+    let channels = ["notify_email", "notify_log", "notify_telegram", "notify_webhook"];
+    for (stream, consumers) in [("ANALYTICS", ["persister", "rollups", "alerts"].as_slice()), ("ALERTS", &channels)] {
+        for consumer in consumers {
+            let output = nats(&["consumer", "add", stream], &format!("consumers/{consumer}.json"));
+            assert!(output.status.success(), "{output:?}");
+        }
     }
     assert_eq!(told(&context).await, Vec::<String>::new());
 }
