@@ -6,7 +6,7 @@ use std::path::Path;
 use valera_events::catalogue::Sensitivity;
 
 /// Rendered where more than the catalogue is known.
-const ELSEWHERE: [&str; 1] = ["asyncapi.json"];
+const ELSEWHERE: [&str; 2] = ["asyncapi.json", "openapi.json"];
 
 #[test]
 fn rendered_files_equal_the_catalogue() {

@@ -10,7 +10,10 @@
 
 mod schemas;
 
-use crate::topology::{self, Resource, Topology, TopologyError};
+use crate::{
+    service::STREAM,
+    topology::{self, Resource, Topology, TopologyError},
+};
 use serde_json::{Map, Value, json};
 use valera_events::{
     catalogue::{EVENTS, EventSpec},
@@ -109,8 +112,8 @@ fn operation(action: &str, channel: &str, message: &str, summary: &str) -> Value
 /// What a publisher sends, and the broker acknowledges in the system's name.
 fn receive(name: &str, summary: &str, topology: &Topology) -> Value {
     let consumers = topology.resources().filter_map(|(resource, _)| match resource {
-        Resource::Consumer(_, consumer) => Some(consumer.as_str()),
-        Resource::Stream(_) => None,
+        Resource::Consumer(stream, consumer) if stream == STREAM => Some(consumer.as_str()),
+        _ => None,
     });
     let mut receive = operation("receive", name, name, summary);
     receive["x-jetstream"] = json!({ "consumers": consumers.collect::<Vec<_>>() });

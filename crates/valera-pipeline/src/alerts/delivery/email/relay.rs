@@ -10,6 +10,7 @@ use lettre::transport::smtp::{
     client::{AsyncSmtpConnection, TlsParameters},
     extension::ClientId,
 };
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqwest::Url;
 use std::{fmt, net::IpAddr, time::Duration};
 
@@ -54,7 +55,9 @@ impl Relay {
             _ => bail!("is none of smtps://…, smtp://…?tls=required and smtp://…"),
         };
         if let Some(password) = password {
-            ensure!(url.set_password(Some(password.trim())).is_ok(), "names no host");
+            // A percent sign in it is one.
+            let password = utf8_percent_encode(password.trim(), NON_ALPHANUMERIC).to_string();
+            ensure!(url.set_password(Some(&password)).is_ok(), "names no host");
         }
         let credentials = credentials(&url)?;
         ensure!(
@@ -116,7 +119,7 @@ fn is_this_machine(host: &str) -> bool {
 
 fn credentials(url: &Url) -> anyhow::Result<Option<Credentials>> {
     let decoded = |text: &str| {
-        let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
+        let decoded = percent_decode_str(text).decode_utf8();
         decoded.map(String::from).context("has a user or password that is no UTF-8")
     };
     match (url.username(), url.password()) {
