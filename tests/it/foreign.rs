@@ -96,7 +96,9 @@ async fn the_nats_cli_makes_our_streams_and_consumers_from_our_files() {
         Said::by(nats_cli(&server.url()).args(["stream", "add", "--config"]).arg(stream)).well();
     }
     for consumer in json_files("consumers") {
-        Said::by(nats_cli(&server.url()).args(["consumer", "add", "ANALYTICS", "--config"]).arg(consumer)).well();
+        let is_channel = consumer.file_name().unwrap().to_str().unwrap().starts_with("notify_");
+        let stream = if is_channel { "ALERTS" } else { "ANALYTICS" };
+        Said::by(nats_cli(&server.url()).args(["consumer", "add", stream, "--config"]).arg(consumer)).well();
     }
     let context = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
     let differences = valera_pipeline::topology::diff(&context).await.unwrap();
