@@ -3,6 +3,7 @@
 //! Its own tests are in Ruby, against a gateway that misbehaves as it is told; they run here, so that one command runs
 //! everything.
 
+mod kills;
 mod rows;
 
 use crate::support::{Said, checkout, ruby};
