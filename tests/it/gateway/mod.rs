@@ -3,7 +3,7 @@
 mod chats;
 mod hostile;
 mod kills;
-mod wire;
+pub(crate) mod wire;
 
 use crate::support::{System, eventually};
 use serde_json::json;

@@ -9,18 +9,18 @@ use tokio::{
 };
 
 /// The tokens of two clients.
-pub(super) const TOKEN: &str = "the-token-of-the-bot-of-the-tests";
+pub(crate) const TOKEN: &str = "the-token-of-the-bot-of-the-tests";
 pub(super) const OTHER: &str = "the-token-of-the-shop-of-the-tests";
 
 /// A gateway on a system; killed on drop.
-pub(super) struct Served {
+pub(crate) struct Served {
     pub(super) process: Process,
-    pub(super) at: SocketAddr,
+    pub(crate) at: SocketAddr,
 }
 
 impl Served {
     /// On a port that was free a moment ago, with settings of its own.
-    pub(super) async fn start(system: &System, settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(system: &System, settings: &[(&str, &str)]) -> Self {
         let tokens = system.dir().join("tokens");
         fs::write(&tokens, format!("bot:{TOKEN}\nshop:{OTHER}\n")).unwrap();
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
