@@ -90,6 +90,10 @@ async fn steps_that_come_again_are_not_told_again_and_what_is_no_step_is_passed_
     let notifier = system.notify(Configured::Log);
     system.drained_of("ALERTS", "notify_log").await;
     assert_eq!(system.told("log").await.len(), 20);
+    // For as long as the step stands on ALERTS, and no longer.
+    let bucket = context.get_stream("KV_VALERA").await.unwrap();
+    let kept = bucket.get_last_raw_message_by_subject(&format!("$KV.VALERA.shown.log.{:032x}", 1)).await.unwrap();
+    assert_eq!(kept.headers.get("Nats-TTL").unwrap().as_str(), "2160h");
     assert_eq!(notifier.stop().await.counters.of(Outcome::Rejected), 4);
 
     // As after a server that forgot its acks.
