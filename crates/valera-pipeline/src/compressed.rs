@@ -79,6 +79,8 @@ mod tests {
         assert!(is_compressed(&frames) && frames.len() < 10_000);
         assert_eq!(read(&frames).unwrap(), parts.concat());
         assert_eq!(read(b"").unwrap(), b"");
+        let empty = frame(b"");
+        assert!(is_compressed(&empty) && read(&empty).unwrap().is_empty());
         let last = frame(&parts[2]).len();
         for cut in 1..last {
             assert!(read(&frames[..frames.len() - cut]).is_err(), "{cut} bytes cut off");

@@ -3,7 +3,8 @@
 use super::{exported, system_with_history, text};
 use crate::support::{Load, System, assert_rollups_agree, contents, differences_from_recount, eventually};
 use sqlx::{Connection, PgConnection};
-use std::{fs, path::Path, time::Duration};
+use std::{fs, io::Read, path::Path, time::Duration};
+use valera_pipeline::compressed::{Frames, is_compressed};
 
 const RAW: &str =
     "SELECT count(*), md5(string_agg((event_id, event_name, chat_id, session_id, properties::text, occurred_at,
@@ -47,6 +48,26 @@ async fn an_empty_system_with_the_same_keys_holds_to_the_last_bit_what_was_expor
     let again = system.dir().join("again.ndjson.zst");
     system.says(&["export", "--out", text(&again), "--database-url", &other]).well();
     assert_eq!(fs::read(again).unwrap(), fs::read(compressed).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_of_no_events_is_a_file_of_its_kind_and_comes_back_as_nothing() {
+    let system = System::start().await;
+    let (plain, compressed) = (exported(&system, "none.ndjson"), exported(&system, "none.zst"));
+    assert_eq!(fs::read(&plain).unwrap(), b"");
+    let frames = fs::read(&compressed).unwrap();
+    assert!(is_compressed(&frames), "{frames:?}");
+    let mut unpacked = Vec::new();
+    Frames::new(&frames[..]).read_to_end(&mut unpacked).unwrap();
+    assert_eq!(unpacked, b"");
+    for into in ["persister", "rollups"] {
+        let files = [compressed.as_path(), &plain, &compressed];
+        let dry = system.says(&[&hand_in(into, &files)[..], &["--dry-run", "--json"]].concat()).well();
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&dry).unwrap(), serde_json::json!([]));
+        let said = system.says(&hand_in(into, &files)).well();
+        assert!(said.contains("done at 100.00 %"), "{said}");
+    }
+    assert_eq!(system.count("SELECT count(*) FROM analytics_events").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,6 +90,10 @@ impl Export {
         let url = &self.database.database_url;
         let events = export::export(url, &key, &wanted, write, watch, &shutdown).await;
         let events = events.context("nothing was left at the place of the export, unless it is standard output")?;
+        if events == 0 {
+            // No byte at all would be no compressed file; an empty frame is one.
+            sink.write(b"").with_context(|| format!("writing {}", self.out.display()))?;
+        }
         let place = sink.finish(&self.out)?;
         bar.finish_and_clear();
         place.map_or(Ok(()), |bytes| {
