@@ -71,6 +71,8 @@ async fn a_report_over_nothing_is_an_empty_answer_and_not_a_failure() {
     assert_eq!(out, "no events from 2019-12-30 to 2020-02-02\n");
     let out = system.says(&["funnel", "--from", "2020-01-01", "--to", "2020-01-31", "--by", "cohort"]).well();
     assert_eq!(out, "no dialogs from 2019-12-30 to 2020-02-02\n");
+    let out = system.says(&["funnel", "--from", "2020-01-01", "--to", "2020-01-31", "--by", "whole"]).well();
+    assert_eq!(out, "no events from 2020-01-01 to 2020-01-31\n");
     assert!(system.says(&["funnel"]).well().starts_with("no events from "));
     assert_eq!(json_of(system.says(&["funnel", "--from", "2020-01-01", "--to", "2020-01-31", "--json"])), json!([]));
     assert_eq!(system.says(&["latency"]).well(), "no response times in the last 24 hours\n");
@@ -122,6 +124,7 @@ async fn periods_and_groups_give_what_a_hand_counts() {
         ),
         (&["funnel", "--by", "week"], &["2026-03-09,2,2,0,0,0,1,0,1,50.00", "2026-03-16,2,1,1,0,0,1,0,0,0.00"]),
         (&["funnel", "--by", "cohort"], &["2026-03-09,2,1,2,100.00"]),
+        (&["funnel", "--by", "whole"], &["2026-03-10,2026-03-17,2,2,1,0,0,2,1,2,100.00,100.00"]),
         (
             &["latency"],
             &[
@@ -147,6 +150,23 @@ async fn periods_and_groups_give_what_a_hand_counts() {
     let rows =
         json_of(system.says(&["latency", "--from", "2026-03-16", "--to", "2026-03-16", "--by", "hour", "--json"]));
     assert_eq!(rows.as_array().unwrap().len(), 2, "{rows}");
+    // Both chats came, one began a dialog and booked: the seed's rate is of all chats.
+    let part = ["funnel", "--by", "whole", "--from", "2026-03-11", "--to", "2026-03-16"];
+    let csv = system.says(&[&part[..], &["--csv"]].concat()).well();
+    let expected = "from_day,to_day,chats,dialogs,suggestions,services_added,carts_confirmed,bookings,\
+        dialogs_with_suggestion,dialogs_with_booking,conversion_rate,conversion_of_chats\r\n\
+        2026-03-11,2026-03-16,2,1,1,0,0,1,1,1,100.00,50.00\r\n";
+    assert_eq!(csv, expected);
+    let seed: Vec<(i64, i64, i64, String)> = system
+        .rows(
+            "SELECT total_chats, chats_with_dialogs, chats_with_bookings, conversion_rate::text
+             FROM rollups.conversion_funnel('2026-03-11', '2026-03-16')",
+        )
+        .await;
+    assert_eq!(seed, [(2, 1, 1, "50.00".to_owned())]);
+    let table = system.says(&part).well();
+    assert!(table.contains("50.00") && table.contains("from 2026-03-11 to 2026-03-16"), "{table}");
+
     let table = system.says(&["funnel", "--from", "2026-03-10", "--to", "2026-03-17"]).well();
     let total = table.lines().find(|line| line.starts_with(" Total")).unwrap();
     let total: Vec<_> = total.split_whitespace().skip(1).collect();

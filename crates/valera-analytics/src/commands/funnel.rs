@@ -1,10 +1,10 @@
-//! `funnel`: how many dialogs become bookings, by local day, week or cohort, from the rollups.
+//! `funnel`: how many dialogs become bookings, by local day, week or cohort or over a whole period, from the rollups.
 
 use super::period::{Period, PeriodArgs};
 use crate::{
     config::DatabaseArgs,
     output::{self, OutputArgs},
-    report::{self, FunnelCohort, FunnelCounts, FunnelDay, FunnelWeek},
+    report::{self, FunnelCohort, FunnelCounts, FunnelDay, FunnelPeriod, FunnelWeek},
 };
 use chrono::{NaiveDate, Weekday};
 use clap::{Args, ValueEnum};
@@ -35,12 +35,14 @@ enum By {
     Week,
     /// By the week of a chat's first dialog in the period, whenever the rest came; weeks are whole
     Cohort,
+    /// One row over the period, each chat counted once
+    Whole,
 }
 
 impl By {
     fn default_days(self) -> u64 {
         match self {
-            Self::Day => 14,
+            Self::Day | Self::Whole => 14,
             Self::Week | Self::Cohort => 8 * 7 - 6,
         }
     }
@@ -50,7 +52,10 @@ impl Funnel {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let mut writer = Writer::new(&self.database.database_url, "valera funnel", "")?;
         let asked = self.period.resolve(&mut writer, self.by.default_days()).await?;
-        let Period { from, to } = if self.by == By::Day { asked } else { whole_weeks(asked) };
+        let Period { from, to } = match self.by {
+            By::Day | By::Whole => asked,
+            By::Week | By::Cohort => whole_weeks(asked),
+        };
         let period = Period { from, to }.to_string();
         let connection = writer.connection().await?;
         match self.by {
@@ -73,6 +78,12 @@ impl Funnel {
             By::Cohort => {
                 let cohorts: Vec<FunnelCohort> = reports::weekly_cohorts(connection, from, to).await?;
                 self.output.print(&cohorts, |cohorts, style| report::funnel_cohorts(cohorts, &period, style))
+            }
+            By::Whole => {
+                let whole: FunnelPeriod = reports::funnel_period(connection, from, to).await?;
+                // As in every report, nothing is no row.
+                let rows = Vec::from_iter((whole.counts.chats > 0).then_some(whole));
+                self.output.print(&rows, |rows, style| report::funnel_whole(rows.first(), &period, style))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The funnel by day, week or cohort, and where people drop off.
+//! The funnel by day, week or cohort or over a whole period, and where people drop off.
 //!
 //! It does not count: every figure comes from the rollups. Totals are given, not added up, because a chat that wrote on
 //! two days is one chat; only cohorts add up, since a chat stands in one.
@@ -72,11 +72,25 @@ pub struct FunnelCohort {
     pub conversion_rate: Option<String>,
 }
 
-/// The columns of a row that begins with this one.
-macro_rules! columns_after {
-    ($first:literal) => {
+/// The answer of `rollups.funnel_period`: a whole period in one row.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct FunnelPeriod {
+    /// The first local day.
+    pub from_day: NaiveDate,
+    /// The last one.
+    pub to_day: NaiveDate,
+    /// Its chats, each once.
+    #[sqlx(flatten)]
+    pub counts: FunnelCounts,
+    /// `bookings` of `chats`, in percent with two decimals; `None` without chats.
+    pub conversion_of_chats: Option<String>,
+}
+
+/// The columns of a row that begins with the first ones, and ends with the last ones.
+macro_rules! columns_between {
+    ([$($first:literal),*], [$($last:literal),*]) => {
         &[
-            $first,
+            $($first,)*
             "chats",
             "dialogs",
             "suggestions",
@@ -86,16 +100,21 @@ macro_rules! columns_after {
             "dialogs_with_suggestion",
             "dialogs_with_booking",
             "conversion_rate",
+            $($last,)*
         ]
     };
 }
 
 impl Row for FunnelDay {
-    const COLUMNS: &'static [&'static str] = columns_after!("day");
+    const COLUMNS: &'static [&'static str] = columns_between!(["day"], []);
 }
 
 impl Row for FunnelWeek {
-    const COLUMNS: &'static [&'static str] = columns_after!("week");
+    const COLUMNS: &'static [&'static str] = columns_between!(["week"], []);
+}
+
+impl Row for FunnelPeriod {
+    const COLUMNS: &'static [&'static str] = columns_between!(["from_day", "to_day"], ["conversion_of_chats"]);
 }
 
 impl Row for FunnelCohort {
@@ -103,28 +122,39 @@ impl Row for FunnelCohort {
         &["week", "started_dialogs", "received_suggestions", "created_bookings", "conversion_rate"];
 }
 
+// Flat rows, because CSV knows no nested ones and serde's `flatten` makes maps, which CSV refuses.
+
 impl Serialize for FunnelDay {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.counts.serialize_after("day", self.day, serializer)
+        let mut row = serializer.serialize_struct("FunnelDay", Self::COLUMNS.len())?;
+        row.serialize_field("day", &self.day)?;
+        self.counts.serialize_into(&mut row)?;
+        row.end()
     }
 }
 
 impl Serialize for FunnelWeek {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.counts.serialize_after("week", self.week, serializer)
+        let mut row = serializer.serialize_struct("FunnelWeek", Self::COLUMNS.len())?;
+        row.serialize_field("week", &self.week)?;
+        self.counts.serialize_into(&mut row)?;
+        row.end()
+    }
+}
+
+impl Serialize for FunnelPeriod {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut row = serializer.serialize_struct("FunnelPeriod", Self::COLUMNS.len())?;
+        row.serialize_field("from_day", &self.from_day)?;
+        row.serialize_field("to_day", &self.to_day)?;
+        self.counts.serialize_into(&mut row)?;
+        row.serialize_field("conversion_of_chats", &self.conversion_of_chats)?;
+        row.end()
     }
 }
 
 impl FunnelCounts {
-    /// One flat row, because CSV knows no nested ones and serde's `flatten` makes maps, which CSV refuses.
-    fn serialize_after<S: Serializer>(
-        &self,
-        key: &'static str,
-        start: NaiveDate,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        let mut row = serializer.serialize_struct("FunnelRow", 10)?;
-        row.serialize_field(key, &start)?;
+    fn serialize_into<R: SerializeStruct>(&self, row: &mut R) -> Result<(), R::Error> {
         row.serialize_field("chats", &self.chats)?;
         row.serialize_field("dialogs", &self.dialogs)?;
         row.serialize_field("suggestions", &self.suggestions)?;
@@ -133,8 +163,7 @@ impl FunnelCounts {
         row.serialize_field("bookings", &self.bookings)?;
         row.serialize_field("dialogs_with_suggestion", &self.dialogs_with_suggestion)?;
         row.serialize_field("dialogs_with_booking", &self.dialogs_with_booking)?;
-        row.serialize_field("conversion_rate", &self.conversion_rate)?;
-        row.end()
+        row.serialize_field("conversion_rate", &self.conversion_rate)
     }
 
     fn steps(&self) -> [i64; 5] {
@@ -187,6 +216,19 @@ pub fn funnel_weeks(weeks: &[FunnelWeek], total: &FunnelCounts, period: &str, st
     periods("Week of", &rows, total, period, style)
 }
 
+/// A whole period, if anything came in it, as a table of one row and a bar for each step.
+#[must_use]
+pub fn funnel_whole(whole: Option<&FunnelPeriod>, period: &str, style: Style) -> String {
+    let Some(FunnelPeriod { counts, conversion_of_chats, .. }) = whole else { return none(period) };
+    let columns: Vec<_> = COLUMNS.into_iter().chain([Column::Number("Of chats %")]).collect();
+    let cells = counts.cells().chain([optional(conversion_of_chats.as_deref())]).collect();
+    format!(
+        "{}Each chat once, {period}; Conv. % of chats with a dialog.\n\n{}",
+        table::table(&columns, vec![cells], None, style),
+        drop_off(counts.steps(), style)
+    )
+}
+
 /// Cohorts as a table with their sum.
 #[must_use]
 pub fn funnel_cohorts(cohorts: &[FunnelCohort], period: &str, style: Style) -> String {
@@ -218,7 +260,7 @@ fn periods(
     style: Style,
 ) -> String {
     if rows.is_empty() {
-        return format!("no events {period}\n");
+        return none(period);
     }
     let columns: Vec<_> = [Column::Name(heading)].into_iter().chain(COLUMNS).collect();
     let cells =
@@ -229,6 +271,10 @@ fn periods(
         table::table(&columns, cells.collect(), Some(last), style),
         drop_off(total.steps(), style)
     )
+}
+
+fn none(period: &str) -> String {
+    format!("no events {period}\n")
 }
 
 /// A line per step, its bar and percentage relative to the dialogs.

@@ -23,7 +23,10 @@ use serde::Serialize;
 
 pub use alerts::{IncidentRow, MuteRow, incidents, mutes};
 pub use catalogue::{EventDay, EventReport, EventState, accusation, event_days, event_reports, events, tried};
-pub use funnel::{FunnelCohort, FunnelCounts, FunnelDay, FunnelWeek, funnel, funnel_cohorts, funnel_weeks};
+pub use funnel::{
+    FunnelCohort, FunnelCounts, FunnelDay, FunnelPeriod, FunnelWeek, funnel, funnel_cohorts, funnel_weeks,
+    funnel_whole,
+};
 pub use latency::{LatencyRow, latency};
 pub use letter::{LetterLine, letter, letter_json, letter_lines};
 pub use letters::{LetterGroup, letters};

@@ -74,6 +74,12 @@ fn funnel_cohort_rows() -> Result<Vec<FunnelCohort>> {
     Ok(vec![cohort(16, 8_200, 5_120, 1_804)?, cohort(23, 1_030, 600, 190)?])
 }
 
+fn funnel_period() -> Result<FunnelPeriod> {
+    let counts = funnel_total();
+    let conversion_of_chats = percent(counts.bookings, counts.chats);
+    Ok(FunnelPeriod { from_day: date(22)?, to_day: date(24)?, counts, conversion_of_chats })
+}
+
 fn latency_row(period: &str, model: &str, responses: i64, ms: [i64; 4]) -> LatencyRow {
     let [p50, p95, p99, max] = ms.map(Some);
     LatencyRow {
@@ -243,6 +249,12 @@ fn weeks_look_like_days() -> Result<()> {
 }
 
 #[test]
+fn a_whole_period_is_one_line() -> Result<()> {
+    assert_snapshot!(funnel_whole(Some(&funnel_period()?), "from 2026-11-22 to 2026-11-24", PLAIN));
+    Ok(())
+}
+
+#[test]
 fn cohorts_add_up() -> Result<()> {
     assert_snapshot!(funnel_cohorts(&funnel_cohort_rows()?, "from 2026-11-16 to 2026-11-29", PLAIN));
     Ok(())
@@ -297,6 +309,7 @@ fn no_line_is_wider_than_the_terminal() -> Result<()> {
         for report in [
             funnel(&funnel_days()?, &funnel_total(), "", style),
             funnel_cohorts(&funnel_cohort_rows()?, "from 2026-11-16 to 2026-11-29", style),
+            funnel_whole(Some(&funnel_period()?), "from 2026-11-22 to 2026-11-24", style),
             latency(&rows, Some(&latency_row("", "", 1_234_567, [12_040; 4])), "", style),
             letters(&letter_groups(), style),
             letter_lines(&[letter_line()], style),
@@ -325,6 +338,7 @@ fn nothing_to_show_is_said_in_words() {
     let nothing = counts([0; 8]);
     assert_eq!(funnel(&[], &nothing, when, PLAIN), "no events from 2026-11-01 to 2026-11-02\n");
     assert_eq!(funnel_weeks(&[], &nothing, when, PLAIN), "no events from 2026-11-01 to 2026-11-02\n");
+    assert_eq!(funnel_whole(None, when, PLAIN), "no events from 2026-11-01 to 2026-11-02\n");
     assert_eq!(funnel_cohorts(&[], when, PLAIN), "no dialogs from 2026-11-01 to 2026-11-02\n");
     assert_eq!(
         latency(&[], None, "of a\x1b in the last 24 hours", PLAIN),
@@ -370,6 +384,7 @@ fn columns_are_the_fields_in_their_order() -> Result<()> {
     assert!(names_its_fields(&funnel_days()?[0])?);
     assert!(names_its_fields(&FunnelWeek { week: date(23)?, counts: funnel_total() })?);
     assert!(names_its_fields(&funnel_cohort_rows()?[0])?);
+    assert!(names_its_fields(&funnel_period()?)?);
     assert!(names_its_fields(&latency_row("", "", 0, [0; 4]))?);
     assert!(names_its_fields(&consumers()[0])?);
     assert!(names_its_fields(&incident())?);

@@ -64,8 +64,8 @@ pub async fn funnel_period<T: Row>(
     to: NaiveDate,
 ) -> anyhow::Result<T> {
     sqlx::query_as(
-        "SELECT chats, dialogs, suggestions, services_added, carts_confirmed, bookings, dialogs_with_suggestion,
-            dialogs_with_booking, conversion_rate::text
+        "SELECT $1::date AS from_day, $2::date AS to_day, chats, dialogs, suggestions, services_added, carts_confirmed,
+            bookings, dialogs_with_suggestion, dialogs_with_booking, conversion_rate::text, conversion_of_chats::text
          FROM rollups.funnel_period($1, $2)",
     )
     .bind(from)
