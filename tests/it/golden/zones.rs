@@ -107,6 +107,40 @@ async fn a_day_of_response_times_is_one_day_also_where_zones_are_half_an_hour_of
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_half_hour_after_midnight_is_in_the_sums_of_days_also_when_nothing_came_before_it() {
+    let system = System::start_on(Version::Current, "Asia/Kolkata").await;
+    // An hour counts for the day on which it begins, and 00:10 here lies in one that began at 23:30.
+    say(
+        &system,
+        r#"2026-03-10T00:10:00+05:30  1  ai_response_time  {"duration_ms":1,"model_used":"a"}
+           2026-03-10T00:10:00+05:30  1  error_occurred    {}
+           2026-03-10T00:30:00+05:30  1  ai_response_time  {"duration_ms":2,"model_used":"a"}
+           2026-03-12T00:29:59+05:30  1  error_occurred    {}"#,
+    )
+    .await;
+    settle(&system).await;
+    assert_table(
+        &system,
+        "SELECT day, chats, errors, responses
+         FROM rollups.funnel_daily_filled
+         JOIN rollups.errors_daily_filled USING (day)
+         JOIN rollups.response_times_daily_filled USING (day)
+         WHERE day <= '2026-03-12'
+         ORDER BY day",
+        "2026-03-09  0  1  1
+         2026-03-10  1  0  1
+         2026-03-11  0  1  0
+         2026-03-12  1  0  0",
+    )
+    .await;
+    let sum = "SELECT sum(events)::bigint FROM rollups.event_counts_daily_filled";
+    assert_eq!(system.count(sum).await, 4);
+    let said = system.says(&["latency", "--from", "2026-03-09", "--to", "2026-03-12", "--csv"]).well();
+    let days: Vec<_> = said.lines().skip(1).map(|day| day.rsplit_once(",a,").unwrap().0).collect();
+    assert_eq!(days, ["2026-03-09", "2026-03-10"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn days_of_23_and_of_25_hours_hold_what_happened_in_them() {
     let system = System::start_on(Version::Current, "Europe/Berlin").await;
     // In 2026 Berlin's clocks go from 02:00 to 03:00 on March 29th and from 03:00 back to 02:00 on October 25th.
