@@ -16,10 +16,10 @@ setup: ## Fetch nats-server, PostgreSQL and the tests' clients: no root, no Dock
 test: setup ## Run every test, on real servers
 	@scripts/test
 
-proof: setup ## Run the long counts: thirty kills over 200,000 events, fifty of detection, fifty of delivery, servers away for a minute, a bot killed 200 times, 2,000 stories in any order
+proof: setup ## Run the long counts: thirty kills over 200,000 events, fifty of detection, fifty of delivery, servers away for a minute, a bot killed 200 times, 2,000 stories in any order, a gateway flooded by 100,000 requests
 	cargo build --release --locked --package valera-analytics
 	$(with_tools) export PROPTEST_CASES=$${PROPTEST_CASES:-2000} && \
-		cargo test --release --package valera-tests --locked -- --ignored --test-threads 1 --nocapture survival tracker any_order alerts delivery
+		cargo test --release --package valera-tests --locked -- --ignored --test-threads 1 --nocapture survival tracker any_order alerts delivery gateway
 
 bench: setup ## Measure throughput, latency and queries on servers of its own (minutes); writes docs/performance.md
 	cargo run --profile dist --locked --package valera-tests --bin bench -- $(BENCH)

@@ -203,6 +203,9 @@ pub struct GatewayArgs {
     /// Requests a second of one client of the gateway
     #[arg(long = "gateway-rate", env = "VALERA_GATEWAY_RATE", default_value_t = gateway::RATE, value_name = "N")]
     rate: u32,
+    /// Connections of one address at once; more where clients come by way of a proxy
+    #[arg(long = "gateway-connections", env = "VALERA_GATEWAY_CONNECTIONS", default_value_t = gateway::PER_ADDRESS, value_name = "N")]
+    connections: usize,
 }
 
 impl GatewayArgs {
@@ -224,6 +227,7 @@ impl GatewayArgs {
             address: set(&self.address),
             spool: self.spool.clone(),
             rate: self.rate,
+            connections: self.connections,
         })
     }
 }

@@ -137,7 +137,18 @@ impl LocalSystem {
             address: None,
             spool: Some(dir.join("gateway-spool")),
             rate: gateway::RATE,
+            connections: gateway::PER_ADDRESS,
         })
+    }
+
+    /// The token of this system's own client of its gateway.
+    ///
+    /// # Errors
+    /// When the file of tokens cannot be read, or has no client `up`.
+    pub fn gateway_token(&self) -> anyhow::Result<String> {
+        let tokens = fs::read_to_string(self.dir.join(TOKENS)).context("reading the gateway's token")?;
+        let token = tokens.lines().find_map(|line| line.strip_prefix("up:"));
+        Ok(token.context("the gateway has no client `up`")?.to_owned())
     }
 
     /// Writes the file `env`, with where the gateway is and the token that it knows.
@@ -145,10 +156,7 @@ impl LocalSystem {
     /// # Errors
     /// When a file cannot be read or written.
     pub fn announce_gateway(&self, url: &str) -> anyhow::Result<()> {
-        let tokens = fs::read_to_string(self.dir.join(TOKENS)).context("reading the gateway's token")?;
-        let token =
-            tokens.lines().find_map(|line| line.strip_prefix("up:")).context("the gateway has no client `up`")?;
-        self.write_env(&[("VALERA_GATEWAY_URL", url), ("VALERA_GATEWAY_TOKEN", token)])
+        self.write_env(&[("VALERA_GATEWAY_URL", url), ("VALERA_GATEWAY_TOKEN", &self.gateway_token()?)])
     }
 
     fn write_env(&self, more: &[(&str, &str)]) -> anyhow::Result<()> {

@@ -169,7 +169,8 @@ async fn who_sends_a_byte_now_and_then_is_hung_up_on_and_the_others_are_served()
     let system = System::start().await;
     let served = Served::start(&system, &[]).await;
     let before = served.resident();
-    let mut heads: Vec<Line> = join_all((0..200).map(|_| served.connect())).await;
+    let mut heads: Vec<Line> = join_all((0..100).map(|_| served.connect_from([127, 0, 0, 2]))).await;
+    heads.extend(join_all((0..100).map(|_| served.connect_from([127, 0, 0, 3]))).await);
     for line in &mut heads {
         line.say(b"POST /v1/events HTTP/1.1\r\nHost: gate").await;
     }

@@ -3,11 +3,11 @@
 mod chats;
 mod hostile;
 mod kills;
+mod limits;
 pub(crate) mod wire;
 
 use crate::support::{System, eventually};
 use serde_json::json;
-use valera_analytics::gateway::openapi;
 use wire::Served;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,6 +80,6 @@ async fn each_form_is_taken_and_an_event_that_can_be_kept_nowhere_is_named() {
     let reply = served.ask("DELETE /v1/events", b"").await;
     reply.is_problem(405);
     assert!(reply.headers.contains_key("allow"), "{reply:?}");
-    assert_eq!(served.ask("GET /openapi.json", b"").await.body, openapi::document());
+    assert_eq!(served.ask("GET /openapi.json", b"").await.body, valera_analytics::gateway::openapi::document());
     assert_eq!(served.ask("GET /health", b"").await.body["ready"], true);
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::{collections::BTreeMap, fs, net::SocketAddr};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
 /// The tokens of two clients.
@@ -44,6 +44,13 @@ impl Served {
 
     pub(super) async fn connect(&self) -> Line {
         Line(BufReader::new(TcpStream::connect(self.at).await.unwrap()))
+    }
+
+    /// From another address of this machine.
+    pub(super) async fn connect_from(&self, address: [u8; 4]) -> Line {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((address, 0).into()).unwrap();
+        Line(BufReader::new(socket.connect(self.at).await.unwrap()))
     }
 
     /// One request on a connection of its own; `head` is all of it but what belongs to the body.
@@ -89,7 +96,9 @@ pub(super) struct Reply {
     pub(super) status: u16,
     /// Names in lower case.
     pub(super) headers: BTreeMap<String, String>,
+    /// Null where it is no JSON.
     pub(super) body: Value,
+    pub(super) text: String,
 }
 
 impl Reply {
@@ -124,6 +133,7 @@ impl Line {
         let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).await.ok()?;
-        Some(Reply { status, headers, body: serde_json::from_slice(&body).unwrap_or_default() })
+        let text = String::from_utf8(body).unwrap();
+        Some(Reply { status, headers, body: serde_json::from_str(&text).unwrap_or_default(), text })
     }
 }

@@ -6,7 +6,10 @@
 mod admit;
 mod body;
 mod chats;
+mod client;
 mod cloudevents;
+mod connections;
+mod counts;
 pub mod openapi;
 mod problem;
 mod rate;
@@ -15,9 +18,13 @@ mod server;
 mod split;
 mod tokens;
 
+pub use client::{Answered, Client};
+pub use connections::PER_ADDRESS;
 pub use tokens::Tokens;
 
 use anyhow::Context;
+use connections::Connections;
+use counts::Counts;
 use rate::Share;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
@@ -50,6 +57,8 @@ pub struct Settings {
     pub spool: Option<PathBuf>,
     /// Requests a second of one client.
     pub rate: u32,
+    /// Connections of one address at once.
+    pub connections: usize,
 }
 
 /// A gateway that has its address.
@@ -57,13 +66,14 @@ pub struct Gateway {
     listener: TcpListener,
     address: SocketAddr,
     settings: Settings,
+    tracker: Tracker,
 }
 
 impl Gateway {
-    /// Takes the address.
+    /// Takes the address and the spool.
     ///
     /// # Errors
-    /// When the address that was asked for cannot be had.
+    /// When the address that was asked for cannot be had, or that of NATS is malformed.
     pub async fn bind(settings: Settings) -> anyhow::Result<Self> {
         let listener = match &settings.address {
             Some(address) => {
@@ -78,7 +88,13 @@ impl Gateway {
             },
         };
         let address = listener.local_addr()?;
-        Ok(Self { listener, address, settings })
+        let config = Config::new(settings.nats_url.clone(), settings.keys.clone());
+        let config = match &settings.spool {
+            Some(dir) => config.spool_in(dir),
+            None => config,
+        };
+        let tracker = Tracker::start(config)?;
+        Ok(Self { listener, address, settings, tracker })
     }
 
     /// Where it is.
@@ -87,24 +103,33 @@ impl Gateway {
         format!("http://{}", self.address)
     }
 
+    /// What takes events to the stream: whoever waits for it to be empty flushes it.
+    #[must_use]
+    pub fn relay(&self) -> Tracker {
+        self.tracker.clone()
+    }
+
     /// Serves until shutdown.
     ///
     /// # Errors
-    /// When an address is malformed.
+    /// When the address of Postgres is malformed.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let Self { listener, address, settings } = self;
-        let Settings { nats_url, database_url, keys, tokens, spool, rate, .. } = settings;
-        let config = Config::new(nats_url, keys.clone());
-        let config = match spool {
-            Some(dir) => config.spool_in(dir),
-            None => config,
-        };
-        let tracker = Tracker::start(config)?;
+        let Self { listener, address, settings, tracker } = self;
+        let Settings { database_url, keys, tokens, rate, connections, .. } = settings;
         let (chats, desk) = chats::chats(database_url.as_deref())?;
         let shares = tokens.names().map(|_| Share::new(rate)).collect();
         info!(%address, clients = tokens.names().count(), "the gateway listens");
-        let gateway = Arc::new(routes::Gateway { tokens, shares, tracker: tracker.clone(), keys, chats });
-        let served = server::serve(listener, routes::router(gateway), &shutdown);
+        let connections = Connections::new(connections);
+        let gateway = Arc::new(routes::Gateway {
+            counts: Counts::of(&tokens),
+            tokens,
+            shares,
+            tracker: tracker.clone(),
+            keys,
+            chats,
+            connections: connections.clone(),
+        });
+        let served = server::serve(listener, routes::router(gateway), &connections, &shutdown);
         futures::join!(served, desk.run(&shutdown));
         let left = tracker.shutdown(GRACE).await;
         info!(?left, "the gateway ended");

@@ -6,6 +6,8 @@ use super::{
     admit::admit,
     body,
     chats::Chats,
+    connections::Connections,
+    counts::{self, Counts, Taken},
     openapi,
     problem::Problem,
     rate::Share,
@@ -18,7 +20,7 @@ use axum::{
     extract::{Path, State},
     http::{
         HeaderMap, Method, StatusCode,
-        header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH},
+        header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE},
     },
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -47,6 +49,8 @@ pub(super) struct Gateway {
     pub(super) tracker: Tracker,
     pub(super) keys: PseudonymKeys,
     pub(super) chats: Chats,
+    pub(super) counts: Counts,
+    pub(super) connections: Arc<Connections>,
 }
 
 type Shared = State<Arc<Gateway>>;
@@ -56,9 +60,13 @@ pub(super) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/events", post(events))
         .route("/v1/chats/{chat_id}", get(chat))
         .route("/health", get(health))
+        .route("/metrics", get(metrics))
         .route("/openapi.json", get(async || Json(openapi::document())))
         .fallback(async || {
-            Problem::new(StatusCode::NOT_FOUND, "there is POST /v1/events, GET /v1/chats/{chat_id} and GET /health")
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "there is POST /v1/events, GET /v1/chats/{chat_id}, GET /health and GET /metrics",
+            )
         })
         .method_not_allowed_fallback(async |method: Method| {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not for this path; Allow says what is"))
@@ -83,10 +91,18 @@ struct Told {
     reasons: Vec<Reason>,
 }
 
-async fn events(State(gateway): Shared, headers: HeaderMap, sent: Body) -> Result<Response, Problem> {
-    let client = gateway.client(&headers)?;
-    acceptable(&headers)?;
-    let form = Form::of(&headers)?;
+async fn events(State(gateway): Shared, headers: HeaderMap, sent: Body) -> Response {
+    gateway.answer(&headers, |client| publish(&gateway, client, &headers, sent)).await
+}
+
+async fn publish(
+    gateway: &Gateway,
+    client: usize,
+    headers: &HeaderMap,
+    sent: Body,
+) -> Result<(StatusCode, Json<Answer>), Problem> {
+    acceptable(headers)?;
+    let form = Form::of(headers)?;
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > body::MAX_BODY as u64) {
         return Err(body::too_large("a body"));
@@ -95,8 +111,9 @@ async fn events(State(gateway): Shared, headers: HeaderMap, sent: Body) -> Resul
         || Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many requests of this client at once").retry_after(1);
     let Some(share) = gateway.shares.get(client) else { return Err(busy()) };
     let turn = timeout(TURN, share.at_once.acquire()).await.map_err(|_| busy())?.map_err(|_| busy())?;
-    let text = body::read(&headers, sent).await?;
-    let relayed = gateway.admit(form, &headers, &text)?;
+    let text = body::read(headers, sent).await?;
+    let relayed = gateway.admit(form, headers, &text)?;
+    let bytes = text.len();
     drop(text);
     let answer = answer(&relayed);
     let (accepted, rejected) = (answer.accepted, answer.rejected);
@@ -111,7 +128,8 @@ async fn events(State(gateway): Shared, headers: HeaderMap, sent: Body) -> Resul
         let client = gateway.tokens.names().nth(client).unwrap_or_default();
         info!(client, accepted, rejected, "events break the contract; they become dead letters");
     }
-    Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+    gateway.counts.taken(client, Taken { accepted, rejected, bytes });
+    Ok((StatusCode::ACCEPTED, Json(answer)))
 }
 
 fn nowhere(cause: &str) -> Problem {
@@ -133,24 +151,31 @@ fn answer(relayed: &[(usize, Relayed)]) -> Answer {
 }
 
 impl Gateway {
-    /// Who asks; its share is charged.
-    fn client(&self, headers: &HeaderMap) -> Result<usize, Problem> {
-        let sent = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token =
-            sent.and_then(|sent| sent.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let client = token.and_then(|(_, token)| self.tokens.client(token.trim())).ok_or_else(|| {
-            Problem::new(
-                StatusCode::UNAUTHORIZED,
-                "Authorization: Bearer and a token of the gateway's token file are needed",
-            )
-        })?;
-        match self.shares.get(client) {
-            Some(share) if share.take(Instant::now()) => Ok(client),
-            _ => {
-                let detail = "too many requests a second: send more events in each";
-                Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(1))
-            }
-        }
+    /// Does what a client asks for, within its share, and counts how it was answered.
+    async fn answer<T: IntoResponse, F: Future<Output = Result<T, Problem>>>(
+        &self,
+        headers: &HeaderMap,
+        work: impl FnOnce(usize) -> F,
+    ) -> Response {
+        let Some(client) = self.client(headers) else {
+            self.counts.unknown();
+            let detail = "Authorization: Bearer and a token of the gateway's token file are needed";
+            return Problem::new(StatusCode::UNAUTHORIZED, detail).into_response();
+        };
+        let response = if self.shares.get(client).is_some_and(|share| share.take(Instant::now())) {
+            work(client).await.map_or_else(IntoResponse::into_response, IntoResponse::into_response)
+        } else {
+            let detail = "too many requests a second: send more events in each";
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(1).into_response()
+        };
+        self.counts.answered(client, response.status().as_u16());
+        response
+    }
+
+    /// Who asks.
+    fn client(&self, headers: &HeaderMap) -> Option<usize> {
+        let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+        if scheme.eq_ignore_ascii_case("bearer") { self.tokens.client(token.trim()) } else { None }
     }
 
     /// All of a body's events, or why one of them can be kept nowhere: then none is.
@@ -176,10 +201,21 @@ impl Gateway {
     }
 }
 
-async fn chat(State(gateway): Shared, Path(chat_id): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
-    gateway.client(&headers)?;
-    acceptable(&headers)?;
-    Ok(gateway.chats.tell(&chat_id).await?.into_response())
+async fn chat(State(gateway): Shared, Path(chat_id): Path<String>, headers: HeaderMap) -> Response {
+    let tell = async |_| {
+        acceptable(&headers)?;
+        gateway.chats.tell(&chat_id).await
+    };
+    gateway.answer(&headers, tell).await
+}
+
+/// For whoever watches: it asks for a token, since it names the clients.
+async fn metrics(State(gateway): Shared, headers: HeaderMap) -> Response {
+    let render = async |_| {
+        let text = gateway.counts.render(&gateway.tokens, &gateway.connections, &gateway.tracker.stats());
+        Ok(([(CONTENT_TYPE, counts::CONTENT_TYPE)], text))
+    };
+    gateway.answer(&headers, render).await
 }
 
 /// Whether events find a place now.
