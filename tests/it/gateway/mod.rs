@@ -4,6 +4,7 @@ mod chats;
 mod hostile;
 mod kills;
 mod limits;
+mod openapi;
 pub(crate) mod wire;
 
 use crate::support::{System, eventually};
