@@ -64,6 +64,7 @@ class DocsTest < Minitest::Test
       end
       BookingService.create_booking(42, {})
       ToolCallService.send(:handle_service_suggestion, { "service_name" => "Полировка" }, 42)
+      print [ChatAnalytics.user_segment(42), ChatAnalytics.user_segment(43)]
     RUBY
     Dir.mktmpdir do |dir|
       script = File.join(dir, "application.rb")
@@ -72,6 +73,7 @@ class DocsTest < Minitest::Test
               "VALERA_SPILL_DIR" => dir }
       said, status = Open3.capture2e(env, RbConfig.ruby, "-r", File.join(ROOT, "clients/ruby/valera_analytics.rb"), script)
       assert status.success?, said
+      assert_equal '["engaged", nil]', said
     end
     told = gateway.events.map { |event| [event["event_name"], event["chat_id"], event["properties"].reject { |key, _| key =~ /timestamp|duration/ }] }
     answer = ["ai_response_time", 42, { "model_used" => "deepseek-chat" }]

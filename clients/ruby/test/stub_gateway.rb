@@ -88,8 +88,9 @@ class StubGateway
   end
 
   def answer(socket, line, headers, lines)
-    return say(socket, 404) unless line.start_with?("POST /v1/events ")
     return say(socket, 401) unless headers["authorization"] == "Bearer #{TOKEN}"
+    return say(socket, 200, {}, JSON.generate({ chat_id: 42, user_segment: "engaged" })) if line.start_with?("GET /v1/chats/42 ")
+    return say(socket, 404) unless line.start_with?("POST /v1/events ")
     return say(socket, 415) unless headers["content-type"] == "application/x-ndjson"
 
     case (what = @behave.call(lines))
