@@ -13,6 +13,7 @@ fn the_demo_ends_well_and_agrees_with_the_bot() {
         "The funnel by day",
         "Response times",
         "missing_property",
+        "events by HTTP and answered as the bot expected",
         "agrees with the bot's own ledger: 2000",
         "agrees: 2000 raw events recounted",
     ] {

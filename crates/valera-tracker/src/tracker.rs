@@ -179,7 +179,8 @@ impl Tracker {
             let unqueued = Unqueued(&self.shared);
             let pushed = live.queue.push_patiently(item).await;
             std::mem::forget(unqueued);
-            self.shared.concluded(pushed.map(|()| flaws).map_err(Tracked::Dropped));
+            // Whoever relays tells of flaws and failures in words of its own.
+            self.shared.counted(pushed.map(|()| flaws).map_err(Tracked::Dropped));
             pushed?;
             awaited.push(told);
         }
@@ -243,14 +244,20 @@ impl Shared {
         Ok((live, prepared))
     }
 
-    /// Names the outcome, counts it, and logs what nobody should miss.
-    pub(crate) fn concluded(&self, result: Result<Vec<Reason>, Tracked>) -> Tracked {
+    /// Names the outcome and counts it.
+    fn counted(&self, result: Result<Vec<Reason>, Tracked>) -> Tracked {
         let tracked = match result {
             Ok(flaws) if flaws.is_empty() => Tracked::Queued,
             Ok(flaws) => Tracked::Flawed(flaws),
             Err(refused) => refused,
         };
         self.counters.count(&tracked);
+        tracked
+    }
+
+    /// The same, and logs what nobody should miss.
+    pub(crate) fn concluded(&self, result: Result<Vec<Reason>, Tracked>) -> Tracked {
+        let tracked = self.counted(result);
         match &tracked {
             Tracked::Flawed(reasons) => {
                 if let (Some(times), Some(first)) = (self.flaw.pass(), reasons.first()) {

@@ -12,7 +12,7 @@ use uuid::Builder;
 use valera_events::id;
 
 use super::{
-    Kind, Message,
+    Kind, Message, Way,
     journey::Draft,
     rhythm::MOSCOW,
     wire::{envelope, mint, rfc3339},
@@ -69,7 +69,7 @@ const MISTAKES: &[Mistake] = &[
     },
     // A class was renamed, the subject was not.
     Mistake {
-        reason: "name_mismatch",
+        reason: NAME_MISMATCH,
         event: "booking_request_created",
         spoil: |it| it.field("event_name", Some(json!("booking_created"))),
     },
@@ -77,6 +77,7 @@ const MISTAKES: &[Mistake] = &[
     Mistake { reason: NOT_JSON, event: "ai_dialog_started", spoil: |_| {} },
 ];
 
+const NAME_MISMATCH: &str = "name_mismatch";
 const NOT_JSON: &str = "not_json";
 
 /// How many mistakes belong among so many events: each once in anything worth a demo, and one in 500 beyond.
@@ -94,7 +95,10 @@ pub(super) fn message(rng: &mut impl Rng, number: usize, like: &Draft, now: Date
     let msg_id = it.body.get("event_id").and_then(Value::as_str).map(str::to_owned);
     let text = Value::Object(it.body).to_string();
     let text = if mistake.reason == NOT_JSON { text.replace("\":", "\"=>") } else { text };
-    envelope(mistake.event, msg_id, text.into_bytes(), Kind::Bad(mistake.reason))
+    let message = envelope(mistake.event, msg_id, text.into_bytes(), Kind::Bad(mistake.reason));
+    // The gateway has no subject that the body could contradict, and keeps nothing that is no JSON.
+    let way = if [NAME_MISMATCH, NOT_JSON].contains(&mistake.reason) { Way::Nats } else { Way::of(like.chat_id) };
+    Message { way, ..message }
 }
 
 /// A correct event of this name.

@@ -40,6 +40,25 @@ pub enum Kind {
     Undeclared,
 }
 
+/// On which way a message is sent. All of a chat's go one way: pseudonyms are made before the gateway hands an event on, and for
+/// the others after, so that a duplicate on the other way would be another content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Published to the subject.
+    Nats,
+    /// Posted to the gateway, which makes subject and `Nats-Msg-Id` of the body.
+    Gateway,
+}
+
+/// One chat in so many belongs to an application that speaks HTTP.
+const BY_GATEWAY: i64 = 5;
+
+impl Way {
+    fn of(chat_id: i64) -> Self {
+        if chat_id.rem_euclid(BY_GATEWAY) == 0 { Self::Gateway } else { Self::Nats }
+    }
+}
+
 /// One message to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -53,6 +72,7 @@ pub struct Message {
     pub body: Vec<u8>,
     /// What the pipeline should make of it.
     pub kind: Kind,
+    pub way: Way,
 }
 
 /// A bot's messages in the order of publishing, all in memory (about half a kilobyte each).

@@ -10,7 +10,7 @@ use serde_json::Value;
 use uuid::Uuid;
 use valera_events::{catalogue, id};
 
-use super::{Expected, Kind, Message, Simulation, moscow_day, rhythm::moscow};
+use super::{Expected, Kind, Message, Simulation, Way, moscow_day, rhythm::moscow};
 use crate::report::FunnelCounts;
 
 const EVENTS: usize = 12_000;
@@ -172,6 +172,31 @@ fn a_message_id_belongs_to_one_event() -> Result<()> {
 }
 
 #[test]
+fn a_share_of_the_chats_goes_by_the_gateway_with_mistakes_and_duplicates_and_no_event_goes_both_ways() -> Result<()> {
+    let mut ways = HashMap::new();
+    let (mut good, mut duplicate, mut bad) = (0, 0, 0);
+    for message in simulation()? {
+        let body: Option<Value> = serde_json::from_slice(&message.body).ok();
+        assert_eq!(ways.entry(message.body).or_insert(message.way), &message.way);
+        if message.way == Way::Nats {
+            continue;
+        }
+        let body = body.context("nothing but JSON is posted")?;
+        ensure!(
+            Some(message.subject) == body["event_name"].as_str().map(|name| format!("analytics.{name}")),
+            "{body}"
+        );
+        *match message.kind {
+            Kind::Bad(_) => &mut bad,
+            Kind::Duplicate => &mut duplicate,
+            _ => &mut good,
+        } += 1;
+    }
+    assert!(good > EVENTS / 8 && good < EVENTS / 3 && duplicate > 20 && bad > 0, "{good}, {duplicate}, {bad}");
+    Ok(())
+}
+
+#[test]
 fn late_undeclared_and_fresh_events_come_along() -> Result<()> {
     let now = now()?;
     let (mut late, mut undeclared, mut fresh, mut disorder) = (0, 0, 0, 0);
@@ -244,6 +269,7 @@ fn the_ledger_counts_a_chat_once_a_day_and_an_event_once() -> Result<()> {
         origin: valera_events::Origin::Demo,
         body: body.as_bytes().to_vec(),
         kind,
+        way: Way::Nats,
     };
     let evening = r#"{"chat_id":1,"occurred_at":"2026-11-23T20:59:59Z"}"#;
     let next_day = r#"{"chat_id":1,"occurred_at":"2026-11-24T00:00:00+03:00"}"#;

@@ -1,7 +1,8 @@
-//! An event as its publisher writes it: the three ways of sending that the contract allows.
+//! An event as its publisher writes it: the three forms that the contract allows.
 //!
 //! Most come from the SDK (an id in body and header), some from a Rails job that has only an id of its own (header and
-//! `occurred_at`, local time, nils as nulls), some from a script that sends a body and no header at all.
+//! `occurred_at`, local time, nils as nulls), some from a script that sends a body and no header at all. What is
+//! posted to the gateway is written as the SDK writes it.
 //!
 //! It does not make mistakes: `mistakes` does.
 
@@ -11,17 +12,19 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use valera_events::{Origin, id, subject};
 
-use super::{Kind, Message, journey::Draft, rhythm::moscow};
+use super::{Kind, Message, Way, journey::Draft, rhythm::moscow};
 
 /// Tells a job's id from an event's: the header must be unique over all event types.
 const JOB: &str = "bot/job/";
 
 /// The draft as a message.
 pub(super) fn message(rng: &mut impl Rng, draft: &Draft) -> Message {
-    match rng.random_range(0..100) {
-        0..80 => from_sdk(rng, draft),
-        80..95 => from_job(rng, draft),
-        _ => from_script(rng, draft),
+    let form = rng.random_range(0..100);
+    match (Way::of(draft.chat_id), form) {
+        (Way::Gateway, _) => Message { way: Way::Gateway, ..from_sdk(rng, draft) },
+        (Way::Nats, 0..80) => from_sdk(rng, draft),
+        (Way::Nats, 80..95) => from_job(rng, draft),
+        (Way::Nats, _) => from_script(rng, draft),
     }
 }
 
@@ -33,10 +36,10 @@ pub(super) fn repeated(rng: &mut impl Rng, original: &Message) -> Message {
     Message { msg_id, kind: Kind::Duplicate, ..original.clone() }
 }
 
-/// A message of the simulated bot.
+/// A message of the simulated bot, by NATS.
 pub(super) fn envelope(name: &str, msg_id: Option<String>, body: Vec<u8>, kind: Kind) -> Message {
     let subject = subject::of_event_or_invalid(name);
-    Message { subject, msg_id, origin: Origin::Demo, body, kind }
+    Message { subject, msg_id, origin: Origin::Demo, body, kind, way: Way::Nats }
 }
 
 /// A fresh id for an event at `at`.

@@ -1,22 +1,26 @@
-//! `demo`: a private system, every service, and a simulated bot that talks; shows what became of it.
+//! `demo`: a private system, every service, and a simulated bot that talks, over NATS and to the gateway; shows what became of it.
 //!
 //! It ends when everything that was published is settled, and compares what the system counted with what the bot itself
 //! knows: the exit code says whether they agree.
+
+mod posting;
 
 use super::{run, status, stop};
 use crate::{
     config::{RulesArgs, ZoneArgs},
     embedded::{Tools, data_dir, scratch_dir},
+    gateway::{self, Gateway},
     local::{LocalSystem, Options},
     output,
     report::{self, FunnelCounts, FunnelDay, LatencyRow, LetterGroup},
-    simulation::{Expected, Message, Simulation},
+    simulation::{Expected, Message, Simulation, Way},
     terminal::Style,
 };
 use anyhow::{Context, ensure};
 use async_nats::jetstream;
 use chrono::{TimeDelta, Utc};
 use clap::Args;
+use posting::Posting;
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
@@ -63,14 +67,20 @@ impl Demo {
             None => scratch.path().join("demo"),
         };
         let zone = self.zone.time_zone.clone().unwrap_or_else(|| "Europe/Moscow".to_owned());
-        let options = Options { time_zone: Some(zone), ..Options::default() };
+        let options = Options { time_zone: Some(zone), with_gateway: true, ..Options::default() };
         output::print("starting a private nats-server and Postgres\n")?;
         let mut system = LocalSystem::start(&Tools::locate()?, &dir, options).await?;
         let environment = &system.environment;
         let alerts = RulesArgs::default().settings(&environment.nats_url, environment.time_zone.as_deref())?;
-        let (supervisor, watched) = run::start(run::Plan::all(environment, alerts), &shutdown);
+        // Nobody else is to find it where a gateway is looked for.
+        let settings = gateway::Settings { address: Some("127.0.0.1:0".into()), ..system.gateway()? };
+        let gateway = Gateway::bind(settings).await?;
+        system.announce_gateway(&gateway.url())?;
+        let posting = Posting::to(&gateway, &system.gateway_token()?)?;
+        let plan = run::Plan { gateway: Some(gateway), ..run::Plan::all(environment, alerts) };
+        let (supervisor, watched) = run::start(plan, &shutdown);
         let talked = tokio::select! {
-            talked = self.talk(&system.environment, &watched, &shutdown) => talked,
+            talked = self.talk(&system.environment, &posting, &watched, &shutdown) => talked,
             () = shutdown.cancelled() => Err(anyhow::anyhow!("interrupted")),
         };
         shutdown.cancel();
@@ -81,6 +91,7 @@ impl Demo {
     async fn talk(
         &self,
         environment: &Environment,
+        posting: &Posting,
         watched: &[Watched],
         shutdown: &CancellationToken,
     ) -> anyhow::Result<()> {
@@ -99,14 +110,25 @@ impl Demo {
         );
         let expected = simulation.expected(|at| calendar.day(at).day);
         let (messages, style) = (simulation.messages().len(), output::style());
-        output::print(&format!("the bot talks: {messages} messages over {} days\n", self.days))?;
+        let (posted, published): (Vec<_>, Vec<_>) =
+            simulation.into_iter().partition(|message| message.way == Way::Gateway);
+        output::print(&format!(
+            "the bot talks: {messages} messages over {} days, {} of them by HTTP through the gateway\n",
+            self.days,
+            posted.len()
+        ))?;
 
         let started = Instant::now();
         let client = Link::new(&environment.nats_url, "valera-demo").connect().await?;
         let progress = output::progress_bar("{pos}/{len} published {per_sec}");
         progress.set_length(messages as u64);
         let publisher = Publisher::new(client.clone());
-        publisher.publish_all(simulation.into_iter().map(outgoing), |_| progress.inc(1)).await?;
+        let publish = async {
+            let publishing = publisher.publish_all(published.into_iter().map(outgoing), |_| progress.inc(1));
+            publishing.await.map_err(anyhow::Error::from)
+        };
+        let (answered, ()) = futures::try_join!(posting.post(&posted, |events| progress.inc(events)), publish)?;
+        posting.flush().await?;
         progress.finish_and_clear();
         let published_in = started.elapsed();
         drain(&jetstream::new(client), shutdown).await?;
@@ -119,6 +141,7 @@ impl Demo {
             rate(published_in),
             rate(drained_in)
         ))?;
+        posting::compare(answered, &posted)?;
         compare(&mut writer, &expected).await?;
         let link = Link::new(&environment.nats_url, "valera-demo");
         let verdict = verify::verify(&link, &environment.database_url, Duration::from_secs(30), |_| {}).await?;
