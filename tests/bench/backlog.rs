@@ -19,7 +19,24 @@ use std::time::{Duration, Instant};
 use valera_analytics::output;
 use valera_pipeline::service::Service;
 
-pub(crate) async fn measure(ground: &Ground, spread: Spread, corpus: &Corpus) -> anyhow::Result<Backlog> {
+/// Services that run together, and on how many workers each.
+pub(crate) type Crew<'a> = (&'a [Service], usize);
+
+/// Every run of a backlog.
+pub(crate) const ALL: &[Crew<'static>] = &[
+    (&[Service::Persister], 1),
+    (&[Service::Rollups], 1),
+    (&[Service::Persister], 2),
+    (&[Service::Rollups], 2),
+    (&Service::ALL, 1),
+];
+
+pub(crate) async fn measure(
+    ground: &Ground,
+    spread: Spread,
+    corpus: &Corpus,
+    crews: &[Crew<'_>],
+) -> anyhow::Result<Backlog> {
     output::print(&format!("{} events of {}: filling the stream\n", corpus.events, spread.words()))?;
     ground.empty_stream().await?;
     let began = Instant::now();
@@ -29,12 +46,9 @@ pub(crate) async fn measure(ground: &Ground, spread: Spread, corpus: &Corpus) ->
     let encoded = Encoded::of(ground, corpus.messages()).await?;
     let before = ceilings(ground, &encoded).await?;
     let mut runs = Vec::new();
-    for workers in [1, 2] {
-        for service in Service::ALL {
-            runs.extend(drain(ground, corpus.events, &[service], workers).await?);
-        }
+    for &(services, workers) in crews {
+        runs.extend(drain(ground, corpus.events, services, workers).await?);
     }
-    runs.extend(drain(ground, corpus.events, &Service::ALL, 1).await?);
     let after = ceilings(ground, &encoded).await?;
     let ceiling_per_s = [before[0].max(after[0]), before[1].max(after[1])];
     for run in &mut runs {
@@ -42,13 +56,16 @@ pub(crate) async fn measure(ground: &Ground, spread: Spread, corpus: &Corpus) ->
         let connections = if run.service == Service::Rollups.name() { 1 } else { run.workers };
         run.ceiling_ratio = run.events_per_s / ceiling_per_s[connections - 1];
         output::print(&format!(
-            "  {} on {} worker(s){}: {:.0} events/s, {:.2} of the ceiling, {:.2} CPU s per million, {:.0} MB\n",
+            "  {} on {} worker(s){}: {:.0} events/s, {:.2} of the ceiling, CPU s per million {:.2} (Postgres {:.2}, nats-server \
+             {:.2}), {:.0} MB\n",
             run.service,
             run.workers,
             if run.beside_the_other { ", beside the other" } else { "" },
             run.events_per_s,
             run.ceiling_ratio,
             run.cpu_s_per_million,
+            run.postgres_cpu_s_per_million,
+            run.nats_cpu_s_per_million,
             run.peak_rss_mb
         ))?;
     }

@@ -31,6 +31,7 @@ use ground::Ground;
 use results::{Results, Spread};
 use std::{fs, path::PathBuf, time::Instant};
 use valera_analytics::{cli::Cli, config, output};
+use valera_pipeline::service::Service;
 
 /// Measure the pipeline on servers of its own
 #[derive(Debug, Parser)]
@@ -48,12 +49,23 @@ struct Bench {
     /// Only what this word begins: backlog, repair, steady, queries
     #[arg(long)]
     only: Option<String>,
+    /// Only this service, from a backlog of 30 days; writes nothing
+    #[arg(long, conflicts_with = "only", value_parser = service)]
+    service: Option<Service>,
+    /// Its workers
+    #[arg(long, default_value_t = 1, requires = "service", value_parser = clap::value_parser!(u8).range(1..=2))]
+    workers: u8,
     /// Where the results go, as JSON
     #[arg(long, default_value = "target/bench.json")]
     json: PathBuf,
     /// Where the report goes
     #[arg(long, default_value = "docs/performance.md")]
     report: PathBuf,
+}
+
+fn service(name: &str) -> Result<Service, String> {
+    let named = Service::ALL.into_iter().find(|service| service.name() == name);
+    named.ok_or_else(|| format!("one of {}", Service::ALL.map(Service::name).join(", ")))
 }
 
 fn main() -> anyhow::Result<()> {
@@ -74,12 +86,17 @@ impl Bench {
     async fn run(&self) -> anyhow::Result<()> {
         let began = Instant::now();
         let ground = Ground::start().await?;
+        if let Some(service) = self.service {
+            let corpus = Corpus::ending(Utc::now() - TimeDelta::minutes(1), Spread::ThirtyDays, self.events);
+            backlog::measure(&ground, Spread::ThirtyDays, &corpus, &[(&[service], self.workers.into())]).await?;
+            return Ok(());
+        }
         let mut results = Results::new(machine::describe(&ground).await?, self.events);
         if self.measures("backlog") {
             let now = Utc::now();
             for spread in [Spread::ThirtyDays, Spread::OneHour] {
                 let corpus = Corpus::ending(now - TimeDelta::minutes(1), spread, self.events);
-                results.backlogs.push(backlog::measure(&ground, spread, &corpus).await?);
+                results.backlogs.push(backlog::measure(&ground, spread, &corpus, backlog::ALL).await?);
             }
         }
         if self.measures("repair") {
