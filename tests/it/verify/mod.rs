@@ -2,6 +2,7 @@
 
 mod live;
 mod position;
+mod positions;
 mod repair;
 
 use crate::support::{System, event, eventually};

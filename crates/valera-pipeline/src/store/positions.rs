@@ -1,8 +1,8 @@
 //! Which messages of the stream a consumer has made durable: evidence that goes back with a database that goes back.
 //!
 //! A batch's sequences are added in the transaction that makes it durable, so what stands here is never too much. A worker
-//! writes whichever row is free: none waits for another that is committing, or is frozen before its commit. Sequences mean
-//! something only in one stream: where a message lies at or below the highest one and was received later, the stream
+//! merges whichever rows are free: none waits for another that is committing, or is frozen before its commit, and what two
+//! workers were given in turns, message by message, becomes one range again. Sequences mean something only in one stream: where a message lies at or below the highest one and was received later, the stream
 //! has handed that number out again, and what stood at and above it is dropped. It does not decide what is missing.
 
 use chrono::{DateTime, Utc};
@@ -55,24 +55,43 @@ impl Covered {
 /// Whatever Postgres refuses.
 pub async fn record(connection: &mut PgConnection, consumer: &str, covered: &Covered) -> sqlx::Result<()> {
     sqlx::query(
-        "WITH free AS (
-            SELECT slot
+        "WITH free AS MATERIALIZED (
+            SELECT slot, sequences, top_sequence, top_received
             FROM consumer_positions
             WHERE consumer = $1
             ORDER BY slot
-            LIMIT 1
             FOR UPDATE SKIP LOCKED
+         ), newest AS (
+            SELECT top_sequence, top_received
+            FROM free
+            ORDER BY top_received DESC, top_sequence DESC
+            LIMIT 1
+         ), merged AS (
+            SELECT min(free.slot) AS slot,
+                range_agg(CASE
+                    WHEN free.top_sequence > newest.top_sequence
+                        THEN free.sequences * int8multirange(int8range(NULL, newest.top_sequence))
+                    ELSE free.sequences
+                END) AS sequences,
+                newest.top_sequence,
+                newest.top_received
+            FROM free, newest
+            GROUP BY newest.top_sequence, newest.top_received
+         ), emptied AS (
+            DELETE FROM consumer_positions AS p
+            USING free, merged
+            WHERE p.slot = free.slot AND p.slot <> merged.slot
          ), advanced AS (
             UPDATE consumer_positions AS p
             SET sequences = CASE
-                    WHEN $4 <= p.top_sequence AND $5 > p.top_received
-                        THEN p.sequences * int8multirange(int8range(NULL, $3)) + $2::text::int8multirange
-                    ELSE p.sequences + $2::text::int8multirange
+                    WHEN $4 <= merged.top_sequence AND $5 > merged.top_received
+                        THEN merged.sequences * int8multirange(int8range(NULL, $3)) + $2::text::int8multirange
+                    ELSE merged.sequences + $2::text::int8multirange
                 END,
-                top_sequence = CASE WHEN $5 > p.top_received THEN $4 ELSE p.top_sequence END,
-                top_received = greatest($5, p.top_received)
-            FROM free
-            WHERE p.slot = free.slot
+                top_sequence = CASE WHEN $5 > merged.top_received THEN $4 ELSE merged.top_sequence END,
+                top_received = greatest($5, merged.top_received)
+            FROM merged
+            WHERE p.slot = merged.slot
             RETURNING p.slot
          )
          INSERT INTO consumer_positions (consumer, sequences, top_sequence, top_received)
