@@ -266,7 +266,7 @@ pub(crate) fn delivery(message: &jetstream::Message) -> anyhow::Result<Delivery>
         stream: info.stream.to_owned(),
         sequence: info.stream_sequence,
         received_at: info.published,
-        subject: message.subject.to_string(),
+        subject: message.subject.as_str().to_owned(),
         headers: in_order(headers.collect()),
         body: message.payload.clone(),
     })

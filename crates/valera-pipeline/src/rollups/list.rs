@@ -4,12 +4,13 @@
 //! `chat_days` leaves the change of the funnels behind that the funnels then add up. It does not run anything.
 
 /// To be run once a connection: the temporary tables of a batch, and plans that look rows up by key. The plans that
-/// Postgres prefers scan each target table whole and grow with history.
+/// Postgres prefers scan each target table whole and grow with history, or make a bitmap for each single row.
 pub const SESSION: &str = concat!(
     include_str!("sql/batch.sql"),
     "SET enable_hashjoin = off;
     SET enable_mergejoin = off;
-    SET enable_seqscan = off;"
+    SET enable_seqscan = off;
+    SET enable_bitmapscan = off;"
 );
 
 pub(super) const COPY_BATCH: &str = "

@@ -2,8 +2,9 @@
 --
 -- Rust groups the batch's new events (those the inbox did not know) and fills the first two by binary COPY in this
 -- column order; no person is in `batch`, so its rows are few. Every rollup is then folded from them, in one transaction,
--- under the folds' lock. A session that folds sets jit, enable_hashjoin, enable_mergejoin and enable_seqscan off: the
--- plans Postgres prefers scan each target table whole and grow with history.
+-- under the folds' lock. A session that folds sets jit, enable_hashjoin, enable_mergejoin, enable_seqscan and
+-- enable_bitmapscan off: the plans Postgres prefers scan each target table whole and grow with history, or make a bitmap
+-- for each single row.
 --
 -- A rollup is one file, named after its relation:
 --   -- key: …       the columns that identify a row
@@ -39,7 +40,8 @@ CREATE TEMPORARY TABLE batch (
     last_at timestamptz
 ) ON COMMIT DELETE ROWS;
 
--- One row per chat and day, never two.
+-- One row per chat and day, never two. steps has a bit for each step that the chat took: 1 a dialog, 2 a suggestion, 4 a
+-- service added, 8 a cart confirmed, 16 a booking.
 CREATE TEMPORARY TABLE batch_chats (
     day date,
     week date,
@@ -53,7 +55,14 @@ CREATE TEMPORARY TABLE batch_chats (
     first_suggestion_at timestamptz,
     first_service_added_at timestamptz,
     first_cart_confirmed_at timestamptz,
-    first_booking_at timestamptz
+    first_booking_at timestamptz,
+    steps integer GENERATED ALWAYS AS (
+        CASE WHEN first_dialog_at IS NULL THEN 0 ELSE 1 END
+        | CASE WHEN first_suggestion_at IS NULL THEN 0 ELSE 2 END
+        | CASE WHEN first_service_added_at IS NULL THEN 0 ELSE 4 END
+        | CASE WHEN first_cart_confirmed_at IS NULL THEN 0 ELSE 8 END
+        | CASE WHEN first_booking_at IS NULL THEN 0 ELSE 16 END
+    ) STORED
 ) ON COMMIT DELETE ROWS;
 
 -- What this batch adds to a day's or a week's funnel; period is 'day' or 'week', at its date.
