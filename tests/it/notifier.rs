@@ -11,22 +11,20 @@ use valera_pipeline::{
         Language, bucket,
         delivery::{Configured, Notifier, Texts},
     },
-    consume::Limits,
     handler::Outcome,
 };
 
 impl System {
     /// A notifier of one channel in this process.
     pub(crate) fn notify(&self, channel: Configured) -> Running {
-        self.notify_in_batches(self.environment().limits.messages, channel)
+        Running::notifier(self.notifier(), channel)
     }
 
-    pub(crate) fn notify_in_batches(&self, messages: usize, channel: Configured) -> Running {
+    pub(crate) fn notifier(&self) -> Notifier {
         let environment = self.environment();
         let texts = Texts::new(Language::Russian, environment.time_zone.as_deref(), None).unwrap();
         let notifier = Notifier::new(&environment.nats_url, texts);
-        let limits = Limits { messages, ..environment.limits };
-        Running::notifier(Notifier { limits, lease: Duration::from_secs(1), ..notifier }, channel)
+        Notifier { limits: environment.limits, lease: Duration::from_secs(1), ..notifier }
     }
 
     /// Puts one step of an incident on the stream, as detection would.

@@ -150,4 +150,15 @@ pub trait Handler: Send {
     /// # Errors
     /// [`Ours`] when the outcome is not known to be durable, for all or for some of the batch.
     fn handle(&mut self, batch: &Self::Batch) -> impl Future<Output = Result<Vec<Outcome>, Ours>> + Send;
+
+    /// Whether the last attempt, which failed, got further than the one before it. Pauses then begin anew: they grow while
+    /// nothing works, not with the number of failures that a large batch comes to.
+    fn has_advanced(&mut self) -> bool {
+        false
+    }
+
+    /// What does not get through although the batch is settled; readiness says so.
+    fn complaint(&self) -> Option<String> {
+        None
+    }
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard},
+    time::Instant,
 };
 use tokio::{
     io::{AsyncWriteExt, BufReader},
@@ -43,6 +44,8 @@ pub(crate) struct Standing {
     pub(crate) text: String,
     pub(crate) is_html: bool,
     pub(crate) edits: usize,
+    /// When it first stood there.
+    pub(crate) since: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +59,8 @@ struct Chats {
     is_kicked: bool,
     /// For the next requests, in their order; none is a request that goes well.
     script: VecDeque<Option<Fault>>,
-    requests: usize,
+    /// The method of each request, and the chat it was about.
+    asked: Vec<(String, Option<i64>)>,
     /// Of requests that were shown and not answered.
     cuts: usize,
 }
@@ -112,7 +116,12 @@ impl BotApi {
     }
 
     pub(crate) fn requests(&self) -> usize {
-        self.chats().requests
+        self.chats().asked.len()
+    }
+
+    /// The methods that were asked for, and in which chat.
+    pub(crate) fn asked(&self) -> Vec<(String, Option<i64>)> {
+        self.chats().asked.clone()
     }
 
     /// How often a message was shown and the answer cut off.
@@ -124,6 +133,9 @@ impl BotApi {
 impl Chats {
     fn answer(&mut self, path: &str, request: &Value) -> (u16, Value) {
         let Some(method) = path.strip_prefix(&format!("/bot{TOKEN}/")) else { return refused(404, "Not Found") };
+        if method == "getMe" {
+            return (200, json!({"ok": true, "result": {"id": 123_456, "is_bot": true, "first_name": "Stub"}}));
+        }
         if self.is_kicked {
             return refused(403, "Forbidden: bot was kicked from the group chat");
         }
@@ -161,7 +173,8 @@ impl Chats {
             return refused(400, "Bad Request: message thread not found");
         }
         let id = self.messages.last_key_value().map_or(1, |(id, _)| id + 1);
-        self.messages.insert(id, Standing { chat, thread, text: text.to_owned(), is_html, edits: 0 });
+        let since = Instant::now();
+        self.messages.insert(id, Standing { chat, thread, text: text.to_owned(), is_html, edits: 0, since });
         taken(chat, id)
     }
 
@@ -233,10 +246,11 @@ async fn serve(stream: TcpStream, chats: Arc<Mutex<Chats>>) {
     let mut stream = BufReader::new(stream);
     let Some(request) = read(&mut stream).await else { return };
     let path = request.path;
-    let request = serde_json::from_str(&request.body).unwrap_or_default();
+    let request: Value = serde_json::from_str(&request.body).unwrap_or_default();
     let (fault, (status, body)) = {
         let mut chats = chats.lock().unwrap();
-        chats.requests += 1;
+        let method = path.rsplit('/').next().unwrap_or_default().to_owned();
+        chats.asked.push((method, request["chat_id"].as_i64()));
         let fault = chats.script.pop_front().flatten();
         let answer = match &fault {
             None => chats.answer(&path, &request),

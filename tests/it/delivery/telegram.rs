@@ -159,7 +159,6 @@ async fn telegram_is_not_asked_again_before_it_wants_to_be() {
 #[tokio::test]
 async fn what_is_certain_is_told_from_what_is_not() {
     let api = BotApi::start().await;
-    let mut telegram = api.telegram();
     let faults = [
         (Fault::Says(500, "Internal Server Error"), false),
         (Fault::Says(502, "Bad Gateway"), true),
@@ -170,17 +169,21 @@ async fn what_is_certain_is_told_from_what_is_not() {
     ];
     for (fault, is_unknown) in faults {
         api.script([Some(fault.clone())]);
-        match show(&mut telegram, "booking", None).await {
+        match show(&mut api.telegram(), "booking", None).await {
             Err(Undelivered::Unknown(_)) if is_unknown => {}
             Err(Undelivered::Away(_)) if !is_unknown => {}
             other => panic!("{fault:?} is {other:?}"),
         }
     }
     assert!(api.texts().is_empty());
-    api.script([Some(Fault::Cut)]);
+    let mut telegram = api.telegram();
+    api.script([Some(Fault::Cut), Some(Fault::Foreign(200))]);
     assert!(matches!(show(&mut telegram, "booking", None).await, Err(Undelivered::Unknown(_))));
     assert_eq!((api.texts(), api.cuts()), (vec!["<b>booking</b>".to_owned()], 1));
+    // The question that it asks then shows nothing, whatever becomes of it.
+    assert!(matches!(show(&mut telegram, "booking 2", None).await, Err(Undelivered::Away(_))));
     show(&mut telegram, "booking 2", None).await.unwrap();
+    assert_eq!(api.texts().len(), 2);
     // Nobody listens: certainly not sent.
     let away = BotApi::start().await;
     let mut telegram = away.telegram();

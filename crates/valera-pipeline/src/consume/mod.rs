@@ -180,7 +180,7 @@ impl<H: Handler> Writer<H> {
     /// Hands the batch in until it is durable, then settles it. Gives up on shutdown only: the messages come back.
     async fn finish(&mut self, decoded: Decoded<H::Batch>) {
         let Decoded { batch, receipts, client } = decoded;
-        let mut pauses = pauses();
+        let mut waits = pauses();
         let mut extended = Instant::now();
         let outcomes = loop {
             match self.handler.handle(&batch).await {
@@ -195,11 +195,17 @@ impl<H: Handler> Writer<H> {
                         drop(within_shutdown(&self.shutdown, settle::extend(&client, &receipts)).await);
                         extended = Instant::now();
                     }
-                    pause(&mut pauses, &self.shutdown).await;
+                    if self.handler.has_advanced() {
+                        waits = pauses();
+                    }
+                    pause(&mut waits, &self.shutdown).await;
                 }
             }
         };
-        self.health.store_answers();
+        match self.handler.complaint() {
+            Some(cause) => self.health.store_fails(&anyhow!(cause)),
+            None => self.health.store_answers(),
+        }
         self.probe.reached(Point::AfterCommit);
         debug!(consumer = self.health.consumer(), messages = receipts.len(), "committed");
         self.settle(&client, receipts, &outcomes).await;

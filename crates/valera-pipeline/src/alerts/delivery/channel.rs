@@ -2,7 +2,7 @@
 //!
 //! Channels differ in what they know when something went wrong, and that decides what may be done next; so the ways to
 //! fail are told apart by what is known, not by what happened. A channel does not remember what it has shown, does not
-//! decide what is worth showing, and does not try again: its caller does.
+//! decide what is worth showing, and does not try again: its caller does, and also keeps for it what it has learned.
 
 use super::super::Alert;
 use futures::future::BoxFuture;
@@ -64,9 +64,17 @@ pub trait Channel: Send + Sync {
         shown: Option<&'a Shown>,
     ) -> BoxFuture<'a, Result<Shown, Undelivered>>;
 
-    /// How often in a row the answer to a message may be lost before it is taken for shown. As often as it takes, where one
-    /// that is missed costs more than one that stands there twice.
-    fn unanswered_times(&self) -> u32 {
-        4
+    /// How long to wait before a message is sent again whose answer was lost so often in a row; nothing where it is then
+    /// taken for shown.
+    fn again_after(&self, lost: u32, _is_edit: bool) -> Option<Duration> {
+        (lost < 4).then_some(Duration::ZERO)
     }
+
+    /// What it has found out and cannot do without after a restart, as where a group moved to.
+    fn learned(&self) -> Option<serde_json::Value> {
+        None
+    }
+
+    /// Is told what it [learned](Self::learned) before a restart.
+    fn recall(&mut self, _learned: &serde_json::Value) {}
 }

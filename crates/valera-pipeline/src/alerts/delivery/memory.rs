@@ -1,7 +1,8 @@
 //! What each channel has shown of which incident, in the bucket `VALERA`: it works without Postgres.
 //!
 //! JetStream may deliver a step again long after it was shown, and a later step has to find the message that it edits. An
-//! entry ends by itself when its incident is gone from `ALERTS` too. It does not lock: one instance at a time sends.
+//! entry ends by itself when its incident is gone from `ALERTS` too. What a channel has found out about where it writes stands
+//! beside them, for good. It does not lock: one instance at a time sends.
 
 use super::{super::mutes, channel::Shown};
 use anyhow::{Context as _, ensure};
@@ -10,6 +11,7 @@ use async_nats::{
     jetstream::{self, kv},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// As long as a step stands on `ALERTS`.
 const KEPT: &str = "2160h";
@@ -57,6 +59,26 @@ impl Memory {
         let ack = ack.context("keeping what was shown")?.await.context("keeping what was shown")?;
         ensure!(ack.stream == format!("KV_{}", mutes::BUCKET), "kept what was shown in {}", ack.stream);
         Ok(())
+    }
+
+    /// What the channel has found out about where it writes.
+    ///
+    /// # Errors
+    /// When NATS does not answer.
+    pub(super) async fn learned(&self) -> anyhow::Result<Option<Value>> {
+        let entry = self.bucket.entry(self.learned_key()).await.context("reading what the channel has learned")?;
+        Ok(entry.and_then(|entry| serde_json::from_slice(&entry.value).ok()))
+    }
+
+    /// # Errors
+    /// When the bucket did not take it.
+    pub(super) async fn keep_learned(&self, learned: &Value) -> anyhow::Result<()> {
+        let kept = self.bucket.put(self.learned_key(), learned.to_string().into()).await;
+        kept.map(drop).context("keeping what the channel has learned")
+    }
+
+    fn learned_key(&self) -> String {
+        format!("learned.{}", self.channel)
     }
 
     fn key(&self, incident: &str) -> String {

@@ -3,8 +3,8 @@
 //! Each channel has a durable consumer of its own, so a slow one holds up no other, and one instance at a time that sends,
 //! so that there is one order and one rate. It needs NATS only.
 //!
-//! `teller` is the handler behind each, `news` says what a batch is worth telling, `memory` what was told, `texts` how it
-//! reads; a way to people is one file and its line in [`Configured`].
+//! `teller` is the handler behind each, `news` says what a batch is worth telling, `memory` what was told, `troubles`
+//! what is not getting through, `texts` how it reads; a way to people is one file and its line in [`Configured`].
 
 pub mod channel;
 pub mod email;
@@ -17,6 +17,7 @@ mod service;
 pub mod telegram;
 mod teller;
 mod texts;
+mod troubles;
 pub mod webhook;
 
 pub use service::Notifier;

@@ -21,7 +21,8 @@ impl Pauses {
     /// Where somebody has to mend it, or has asked for peace.
     pub const SLOW: Self = Self { first: Duration::from_secs(30), longest: Duration::from_secs(600) };
 
-    fn after(self, failures: u32) -> Duration {
+    /// The pause after so many failures before the last.
+    pub(super) fn after(self, failures: u32) -> Duration {
         self.first.saturating_mul(2_u32.saturating_pow(failures)).min(self.longest)
     }
 }

@@ -7,6 +7,7 @@ use super::{
     channel::{Channel, Message, Shown},
     memory::Memory,
     teller::Teller,
+    troubles::Troubles,
 };
 use crate::{
     alerts::{
@@ -19,12 +20,17 @@ use crate::{
 };
 use anyhow::Context as _;
 use async_nats::jetstream;
+use chrono::TimeDelta;
 use futures::FutureExt as _;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// How long a holder of the lease may be silent.
 const LEASE: Duration = Duration::from_secs(10);
+/// What is older when it gets to a channel is told together.
+const LATE: TimeDelta = TimeDelta::hours(1);
+/// For so long a message may be left for later before readiness says so.
+const OVERDUE: Duration = Duration::from_secs(60);
 /// Steps in one batch: some hours of trouble.
 const STEPS: usize = 1_000;
 
@@ -36,6 +42,10 @@ pub struct Notifier {
     pub limits: Limits,
     /// For how long a holder of the lease that is not heard of keeps others out.
     pub lease: Duration,
+    /// What is older when it gets to a channel is told together.
+    pub late: TimeDelta,
+    /// For how long a message may be left for later before readiness says so.
+    pub overdue: Duration,
 }
 
 impl Notifier {
@@ -43,7 +53,8 @@ impl Notifier {
     #[must_use]
     pub fn new(nats_url: &str, texts: Texts) -> Self {
         let limits = Limits { messages: STEPS, ..Limits::default() };
-        Self { nats_url: nats_url.to_owned(), texts: Arc::new(texts), limits, lease: LEASE }
+        let (nats_url, texts) = (nats_url.to_owned(), Arc::new(texts));
+        Self { nats_url, texts, limits, lease: LEASE, late: LATE, overdue: OVERDUE }
     }
 
     /// The durable consumer of a channel, which is also its name as a service.
@@ -86,10 +97,10 @@ impl Notifier {
         probe: &Arc<dyn Probe>,
         term: CancellationToken,
     ) -> anyhow::Result<()> {
-        let channel = channel.open()?;
-        let memory = loop {
-            match Memory::of(context.clone(), channel.name()).await {
-                Ok(memory) => break memory,
+        let mut channel = channel.open()?;
+        let (memory, learned) = loop {
+            match remember(&context, channel.name()).await {
+                Ok(remembered) => break remembered,
                 Err(cause) => watched.health.nats_fails(&cause),
             }
             rest(Duration::from_secs(1), &term).await;
@@ -97,6 +108,9 @@ impl Notifier {
                 return Ok(());
             }
         };
+        if let Some(learned) = &learned {
+            channel.recall(learned);
+        }
         let teller = Teller {
             channel,
             context,
@@ -105,8 +119,11 @@ impl Notifier {
             held,
             term: term.clone(),
             probe: probe.clone(),
-            lost: HashMap::new(),
+            late: self.late,
+            learned,
+            troubles: Troubles::new(self.overdue),
             not_before: None,
+            advanced: false,
         };
         let source = Source::new(link.clone(), STREAM, name, self.limits);
         Consumer::new(source, teller, watched, probe.clone(), term).run().await
@@ -119,4 +136,14 @@ impl Notifier {
     pub async fn show(channel: &mut dyn Channel, message: &Message) -> anyhow::Result<Shown> {
         channel.show(message, None).await.with_context(|| format!("showing it on {}", channel.name()))
     }
+}
+
+/// What a channel has told of, and what it has learned, before this term.
+async fn remember(
+    context: &jetstream::Context,
+    channel: &'static str,
+) -> anyhow::Result<(Memory, Option<serde_json::Value>)> {
+    let memory = Memory::of(context.clone(), channel).await?;
+    let learned = memory.learned().await?;
+    Ok((memory, learned))
 }

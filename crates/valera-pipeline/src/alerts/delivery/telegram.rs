@@ -1,7 +1,8 @@
 //! Telegram: an incident is one message, which is edited for as long as the incident goes on.
 //!
 //! The Bot API knows no idempotency: a request that got no answer may have been shown, and asking again may show it twice.
-//! So what is certain is told apart from what is not by `answer`, and what can be mended at once (markup that Telegram does
+//! So what is certain is told apart from what is not by `answer`; after a lost answer a message is sent again only once the
+//! API has answered a question that nobody sees, and from the third time on ever more rarely. What can be mended at once (markup that Telegram does
 //! not read, a message that is gone, a group that moved, a topic that was closed) is mended here, each once, before anybody
 //! waits. New messages come before edits where the chat's limit is near. The token stands in the URL, so no URL is shown.
 //!
@@ -24,6 +25,7 @@ use anyhow::{anyhow, ensure};
 use api::{Api, Request};
 use futures::future::BoxFuture;
 use limits::Limits;
+use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
@@ -89,6 +91,8 @@ impl Settings {
 /// The channel.
 pub struct Telegram {
     api: Api,
+    /// Where the operator wants it written, and where that is now.
+    configured: String,
     chat: String,
     thread: Option<i64>,
     limits: Limits,
@@ -97,6 +101,8 @@ pub struct Telegram {
     slow: Pauses,
     /// How often a message was refused for an unknown reason, by its key.
     unwanted: BTreeMap<String, u32>,
+    /// Whether the answer to a new message was lost and the API has answered nothing since.
+    is_in_doubt: bool,
 }
 
 impl Telegram {
@@ -105,6 +111,7 @@ impl Telegram {
     pub fn new(settings: Settings) -> anyhow::Result<Self> {
         Ok(Self {
             api: Api::new(&settings.api, settings.token, settings.answer_within)?,
+            configured: settings.chat.clone(),
             chat: settings.chat,
             thread: settings.thread,
             limits: Limits::new(settings.rates),
@@ -112,6 +119,7 @@ impl Telegram {
             soon: settings.soon,
             slow: settings.slow,
             unwanted: BTreeMap::new(),
+            is_in_doubt: false,
         })
     }
 
@@ -121,6 +129,9 @@ impl Telegram {
         let place = shown.and_then(Place::read);
         self.limits.require(Instant::now(), place.is_some()).map_err(Undelivered::Busy)?;
         let deadline = Instant::now() + WITHIN;
+        if self.is_in_doubt && place.is_none() {
+            self.ask_whether_it_answers(deadline).await?;
+        }
         let mut attempt = Attempt { place, is_plain: false };
         let mut answer = self.ask(&attempt, message, deadline).await?;
         for _ in 0..MENDED_TIMES {
@@ -132,14 +143,37 @@ impl Telegram {
     }
 
     async fn ask(&mut self, attempt: &Attempt, message: &Message, deadline: Instant) -> Result<Answer, Undelivered> {
-        let left = deadline.saturating_duration_since(Instant::now());
         let text = if attempt.is_plain { cut::text(&message.text) } else { cut::html(&message.html) };
         let request = match &attempt.place {
             Some(place) => Request::edit(&place.chat, place.message, &text, attempt.is_plain),
             None => Request::send(&self.chat, self.thread, &text, attempt.is_plain),
         };
         self.limits.asked(Instant::now());
-        match self.api.ask(&request, left).await {
+        let asked = self.put(&request, deadline).await;
+        let is_lost = matches!(asked, Err(Undelivered::Unknown(_)) | Ok(Answer::Unsure(_)));
+        self.is_in_doubt |= is_lost && attempt.place.is_none();
+        asked
+    }
+
+    /// A question that shows nothing: where it gets no answer, a message would get none either.
+    async fn ask_whether_it_answers(&mut self, deadline: Instant) -> Result<(), Undelivered> {
+        let undelivered = match self.put(&Request::who_am_i(), deadline).await {
+            Ok(Answer::Taken(_)) => {
+                self.is_in_doubt = false;
+                return Ok(());
+            }
+            Ok(answer) => self.undelivered(&answer),
+            Err(undelivered) => undelivered,
+        };
+        Err(match undelivered {
+            Undelivered::Unknown(cause) => Undelivered::Away(cause),
+            certain => certain,
+        })
+    }
+
+    async fn put(&mut self, request: &Request, deadline: Instant) -> Result<Answer, Undelivered> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match self.api.ask(request, left).await {
             Ok(reply) => Ok(Answer::of(&reply)),
             Err(failure) => {
                 let cause = failure.cause.context("asking the Bot API");
@@ -159,8 +193,7 @@ impl Telegram {
             Answer::Gone if attempt.place.is_some() => Some(Attempt { place: None, ..attempt.clone() }),
             // Ids of messages do not move with a group.
             Answer::Moved(to) if *to != self.chat => {
-                warn!(channel = NAME, to, "the group has moved; set VALERA_TELEGRAM_CHAT_ID to where it is now");
-                self.chat.clone_from(to);
+                self.move_to(to);
                 Some(Attempt { place: None, ..attempt.clone() })
             }
             Answer::Moved(_) if attempt.place.is_some() => Some(Attempt { place: None, ..attempt.clone() }),
@@ -176,46 +209,51 @@ impl Telegram {
         }
     }
 
+    fn move_to(&mut self, to: &str) {
+        warn!(channel = NAME, to, "the group has moved; set VALERA_TELEGRAM_CHAT_ID to where it is now");
+        to.clone_into(&mut self.chat);
+    }
+
     fn judge(&mut self, answer: Answer, attempt: Attempt, message: &Message) -> Result<Shown, Undelivered> {
-        let cause = match answer {
+        match answer {
             Answer::Taken(place) => {
                 self.settled(&message.key);
-                return Ok(place.or(attempt.place).map(Place::write).unwrap_or_default());
+                Ok(place.or(attempt.place).map(Place::write).unwrap_or_default())
             }
             Answer::Same => {
                 self.settled(&message.key);
-                return Ok(attempt.place.map(Place::write).unwrap_or_default());
+                Ok(attempt.place.map(Place::write).unwrap_or_default())
             }
-            Answer::Later(after) => {
-                self.pace.leave_alone(after, &"Telegram asks to wait");
-                return Err(Undelivered::Busy(after));
+            Answer::Later(_) | Answer::Unsure(_) | Answer::Misplaced(_) | Answer::Broken(_) => {
+                Err(self.undelivered(&answer))
             }
-            Answer::Unsure(cause) => {
-                self.pace.failed(self.soon, &cause);
-                return Err(Undelivered::Unknown(anyhow!(cause)));
-            }
-            Answer::Misplaced(cause) => {
-                self.pace.failed(self.slow, &cause);
-                return Err(Undelivered::Away(anyhow!(cause)));
-            }
-            Answer::Broken(cause) => cause,
             // What is left of the others makes no sense where it is said.
             other => {
-                let cause = match other {
-                    Answer::Unwanted(cause) => cause,
-                    senseless => format!("Telegram goes on saying {senseless:?}"),
-                };
                 let times = self.unwanted.entry(message.key.clone()).or_default();
                 *times += 1;
-                if *times >= UNWANTED_TIMES {
-                    self.settled(&message.key);
-                    return Err(Undelivered::Refused(cause));
+                if *times < UNWANTED_TIMES {
+                    return Err(self.undelivered(&other));
                 }
-                cause
+                self.settled(&message.key);
+                Err(Undelivered::Refused(other.to_string()))
             }
-        };
-        self.pace.failed(self.soon, &cause);
-        Err(Undelivered::Away(anyhow!("{}", self.pace.cause())))
+        }
+    }
+
+    /// What comes of an answer that is none to a message: the channel rests.
+    fn undelivered(&mut self, answer: &Answer) -> Undelivered {
+        let cause = answer.to_string();
+        match answer {
+            Answer::Later(after) => {
+                self.pace.leave_alone(*after, &cause);
+                return Undelivered::Busy(*after);
+            }
+            Answer::Misplaced(_) => self.pace.failed(self.slow, &cause),
+            _ => self.pace.failed(self.soon, &cause),
+        }
+        let is_unsure = matches!(answer, Answer::Unsure(_));
+        let cause = anyhow!(cause);
+        if is_unsure { Undelivered::Unknown(cause) } else { Undelivered::Away(cause) }
     }
 
     /// The channel works, whatever became of this message.
@@ -268,14 +306,28 @@ impl Channel for Telegram {
         Box::pin(self.deliver(message, shown))
     }
 
-    /// A booking that is told twice costs a glance, and one that is not, a customer.
-    fn unanswered_times(&self) -> u32 {
-        u32::MAX
+    /// A booking that is told twice costs a glance, and one that is not, a customer; but one that is told ten times teaches
+    /// people to look away.
+    fn again_after(&self, lost: u32, is_edit: bool) -> Option<Duration> {
+        let rarely = lost.checked_sub(2).filter(|_| !is_edit);
+        Some(rarely.map_or(Duration::ZERO, |times| self.slow.after(times)))
+    }
+
+    fn learned(&self) -> Option<Value> {
+        (self.chat != self.configured).then(|| json!({"from": self.configured, "to": self.chat}))
+    }
+
+    fn recall(&mut self, learned: &Value) {
+        // Said by another setting, it is about another group.
+        let to = learned["to"].as_str().filter(|_| learned["from"] == self.configured);
+        if let Some(to) = to {
+            self.move_to(to);
+        }
     }
 }
 
 /// A number as a number, a name as a name: how the Bot API takes a chat.
-fn chat_value(chat: &str) -> serde_json::Value {
+fn chat_value(chat: &str) -> Value {
     chat.parse::<i64>().map_or_else(|_| chat.into(), Into::into)
 }
 

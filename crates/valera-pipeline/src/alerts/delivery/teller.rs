@@ -3,14 +3,15 @@
 //! The order is send, then remember, then ack. Whoever is killed between the first two shows one message twice, which
 //! cannot be helped where the other side knows no idempotency; edits, and sides that do, make nothing of it. What came of
 //! a message decides what happens next: a refused one is given up with a log line, one whose answer was lost is sent again
-//! a few times, and everything else is a fault of ours, after which the loop comes back. An edit waits for nobody. It does
-//! not decide what is worth telling: detection does.
+//! when its channel says so, and everything else is a fault of ours, after which the loop comes back. What waits by itself
+//! is given back, so that it holds up nobody. It does not decide what is worth telling: detection does.
 
 use super::{
     channel::{Channel, Message, Shown, Undelivered},
     memory::{Memory, Told},
     news::{self, News},
     texts::Texts,
+    troubles::Troubles,
 };
 use crate::{
     alerts::{
@@ -24,20 +25,22 @@ use crate::{
 use anyhow::anyhow;
 use async_nats::jetstream;
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-/// What is older when it gets here is told together.
-const LATE: TimeDelta = TimeDelta::hours(1);
 /// For so long a batch is told before the rest of it is given back: less than the consumer's `ack_wait`.
 const BUDGET: Duration = Duration::from_secs(20);
 /// A channel that asks for a longer pause is waited for outside of the batch.
 const SHORT: Duration = Duration::from_secs(5);
+/// What the message of all that is late is about.
+const LATE: &str = "late";
+
 /// See the module.
 pub(super) struct Teller {
     pub(super) channel: Box<dyn Channel>,
@@ -47,10 +50,15 @@ pub(super) struct Teller {
     pub(super) held: Held,
     pub(super) term: CancellationToken,
     pub(super) probe: Arc<dyn Probe>,
-    /// How often the answer to each message was lost.
-    pub(super) lost: HashMap<String, u32>,
+    /// What is older when it gets here is told together.
+    pub(super) late: TimeDelta,
+    /// What the bucket keeps of what the channel has learned.
+    pub(super) learned: Option<Value>,
+    pub(super) troubles: Troubles,
     /// Until when the channel wants to be left alone.
     pub(super) not_before: Option<Instant>,
+    /// Whether anything came to its end in the last attempt.
+    pub(super) advanced: bool,
 }
 
 /// An incident that is to be told.
@@ -66,7 +74,16 @@ impl Handler for Teller {
         |deliveries| deliveries.iter().map(step).collect()
     }
 
+    fn has_advanced(&mut self) -> bool {
+        self.advanced
+    }
+
+    fn complaint(&self) -> Option<String> {
+        self.troubles.complaint(Instant::now())
+    }
+
     async fn handle(&mut self, batch: &Self::Batch) -> Result<Vec<Outcome>, Ours> {
+        self.advanced = false;
         self.leave_alone()?;
         // What is no step is nobody's news.
         let mut outcomes = vec![Outcome::Rejected; batch.len()];
@@ -74,7 +91,8 @@ impl Handler for Teller {
         let now = server_time(&self.context).await?;
         let (mut fresh, mut edits, mut late) = (Vec::new(), Vec::new(), Vec::new());
         let wants_every_step = self.channel.wants_every_step();
-        let by_itself = |step: &Alert| wants_every_step && now - step.at <= LATE;
+        let longest = self.late;
+        let by_itself = |step: &Alert| wants_every_step && now - step.at <= longest;
         // Incidents that this batch tells of already.
         let mut begun = HashSet::new();
         for news in news::of(batch, by_itself) {
@@ -86,7 +104,7 @@ impl Handler for Teller {
                 settle(&news.places, Outcome::Stored);
             } else {
                 begun.insert(&news.step.incident);
-                let is_late = told.is_none() && now - news.step.at > LATE;
+                let is_late = told.is_none() && now - news.step.at > longest;
                 let pile = if is_late {
                     &mut late
                 } else if told.is_none() || wants_every_step {
@@ -102,10 +120,16 @@ impl Handler for Teller {
             let outcome = self.tell_late(&late, now).await?;
             late.iter().for_each(|due| settle(&due.news.places, outcome));
         }
-        // A booking does not wait behind the edits of a storm.
+        // A booking waits neither behind the edits of a storm nor behind what else is new.
+        if !wants_every_step {
+            fresh.sort_by_key(|due: &Due<'_>| due.news.step.kind != "event");
+        }
         for due in fresh.iter().chain(&edits) {
             let has_time = Instant::now() < until && !self.term.is_cancelled();
             let outcome = if has_time { self.tell(due).await? } else { Outcome::Later };
+            if outcome == Outcome::Later {
+                self.troubles.put_off(&due.news.step.incident, Instant::now());
+            }
             settle(&due.news.places, outcome);
         }
         Ok(outcomes)
@@ -132,9 +156,10 @@ impl Teller {
     async fn tell(&mut self, due: &Due<'_>) -> Result<Outcome, Ours> {
         let step = due.news.step;
         let message = self.texts.step(step)?;
-        let (outcome, shown) = self.show(&message, due.shown.as_ref()).await?;
+        let (outcome, shown) = self.show(&step.incident, &message, due.shown.as_ref()).await?;
         if outcome != Outcome::Later {
-            remember(&self.memory, &due.news, shown).await?;
+            self.remember(&due.news, shown).await?;
+            self.keep_learned().await?;
         }
         Ok(outcome)
     }
@@ -143,18 +168,31 @@ impl Teller {
     async fn tell_late(&mut self, late: &[Due<'_>], now: DateTime<Utc>) -> Result<Outcome, Ours> {
         let steps: Vec<&Alert> = late.iter().map(|due| due.news.step).collect();
         let message = self.texts.late(&steps, now)?;
-        let (outcome, _) = self.show(&message, None).await?;
-        for due in late {
-            // It cannot be edited as if it were about one of them.
-            remember(&self.memory, &due.news, Shown::default()).await?;
+        let (outcome, _) = self.show(LATE, &message, None).await?;
+        if outcome != Outcome::Later {
+            for due in late {
+                // It cannot be edited as if it were about one of them.
+                self.remember(&due.news, Shown::default()).await?;
+                self.troubles.forget(&due.news.step.incident);
+            }
+            self.keep_learned().await?;
         }
         Ok(outcome)
     }
 
-    /// Brings a message to its end: shown, refused, or sent so often that it must have been shown. An edit may be left for
-    /// later.
-    async fn show(&mut self, message: &Message, shown: Option<&Shown>) -> Result<(Outcome, Shown), Ours> {
+    /// Brings a message to its end: shown, refused, or sent so often that it must have been shown. One that has to wait by
+    /// itself is left for later.
+    async fn show(
+        &mut self,
+        about: &str,
+        message: &Message,
+        shown: Option<&Shown>,
+    ) -> Result<(Outcome, Shown), Ours> {
         let shown = shown.filter(|shown| !shown.0.is_empty());
+        let later = Ok((Outcome::Later, Shown::default()));
+        if self.troubles.has_to_wait(about, Instant::now()) {
+            return later;
+        }
         loop {
             self.held.require()?;
             let tried = self.channel.show(message, shown).await;
@@ -162,12 +200,12 @@ impl Teller {
             let channel = self.channel.name();
             match tried {
                 Ok(shown) => {
-                    self.lost.remove(&message.key);
+                    self.troubles.shown(about);
                     info!(channel, alert.key = message.key, "shown");
                     return Ok((Outcome::Stored, shown));
                 }
                 // What comes after it may be new, and has room that is not an edit's.
-                Err(Undelivered::Busy(_)) if shown.is_some() => return Ok((Outcome::Later, Shown::default())),
+                Err(Undelivered::Busy(_)) if shown.is_some() => return later,
                 Err(Undelivered::Busy(pause)) if pause <= SHORT && !self.term.is_cancelled() => {
                     rest(pause, &self.term).await;
                 }
@@ -176,7 +214,7 @@ impl Teller {
                     return Err(wants_rest());
                 }
                 Err(Undelivered::Refused(cause)) => {
-                    self.lost.remove(&message.key);
+                    self.troubles.gave_up(about, &cause);
                     warn!(
                         channel,
                         alert.key = message.key,
@@ -187,24 +225,51 @@ impl Teller {
                 }
                 Err(Undelivered::Away(cause)) => return Err(Ours(cause)),
                 Err(Undelivered::Unknown(cause)) => {
-                    let times = self.lost.entry(message.key.clone()).or_default();
-                    *times += 1;
-                    let times = *times;
-                    if times < self.channel.unanswered_times() {
-                        return Err(Ours(anyhow!("no answer whether it was shown: {cause:#}")));
-                    }
-                    self.lost.remove(&message.key);
-                    warn!(
-                        channel,
-                        alert.key = message.key,
-                        times,
-                        cause = format!("{cause:#}"),
-                        "sent often without an answer, so perhaps shown as often; not sent again"
-                    );
+                    self.doubt(about, message, shown.is_some(), &cause)?;
                     return Ok((Outcome::Stored, Shown::default()));
                 }
             }
         }
+    }
+
+    /// The answer to a message was lost, so nobody knows whether it was shown.
+    ///
+    /// # Errors
+    /// Where it is to be sent again; else it counts as shown.
+    fn doubt(&mut self, about: &str, message: &Message, is_edit: bool, cause: &anyhow::Error) -> Result<(), Ours> {
+        let now = Instant::now();
+        let complaint = format!("no answer whether it was shown: {cause:#}");
+        let times = self.troubles.lost(about, now, &complaint);
+        if let Some(pause) = self.channel.again_after(times, is_edit) {
+            self.troubles.leave(about, now + pause);
+            return Err(Ours(anyhow!(complaint)));
+        }
+        self.troubles.shown(about);
+        warn!(
+            channel = self.channel.name(),
+            alert.key = message.key,
+            times,
+            cause = format!("{cause:#}"),
+            "sent often without an answer, so perhaps shown as often; not sent again"
+        );
+        Ok(())
+    }
+
+    async fn remember(&mut self, news: &News<'_>, shown: Shown) -> Result<(), Ours> {
+        let told = Told { revision: news.step.revision, shown };
+        self.memory.keep(&news.step.incident, &told).await?;
+        self.advanced = true;
+        Ok(())
+    }
+
+    /// Keeps what the channel has found out, for the term after this one.
+    async fn keep_learned(&mut self) -> Result<(), Ours> {
+        let learned = self.channel.learned().filter(|learned| self.learned.as_ref() != Some(learned));
+        if let Some(learned) = learned {
+            self.memory.keep_learned(&learned).await?;
+            self.learned = Some(learned);
+        }
+        Ok(())
     }
 
     /// Fails for as long as the channel wants to be left alone.
@@ -216,11 +281,6 @@ impl Teller {
         self.not_before = None;
         Ok(())
     }
-}
-
-async fn remember(memory: &Memory, news: &News<'_>, shown: Shown) -> Result<(), Ours> {
-    let told = Told { revision: news.step.revision, shown };
-    Ok(memory.keep(&news.step.incident, &told).await?)
 }
 
 /// The same words each time: health logs a cause once.

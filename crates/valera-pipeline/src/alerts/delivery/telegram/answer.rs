@@ -7,7 +7,7 @@
 
 use super::{Place, api::Reply};
 use serde_json::Value;
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// The shortest and the longest time that Telegram may ask for.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -39,6 +39,19 @@ pub(super) enum Answer {
     Misplaced(String),
     /// Not this message, for a reason that is not known here.
     Unwanted(String),
+}
+
+impl fmt::Display for Answer {
+    /// For operators.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken(said) | Self::Unsure(said) | Self::Misplaced(said) | Self::Unwanted(said) => {
+                f.write_str(said)
+            }
+            Self::Later(_) => f.write_str("Telegram asks to wait"),
+            senseless => write!(f, "Telegram goes on saying {senseless:?}"),
+        }
+    }
 }
 
 /// Of a 400: parts of descriptions, in lower case.

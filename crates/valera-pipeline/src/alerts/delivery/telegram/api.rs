@@ -59,6 +59,11 @@ impl Request {
         Self { method: "editMessageText", body }
     }
 
+    /// What nobody sees: it only shows that the API answers.
+    pub(super) fn who_am_i() -> Self {
+        Self { method: "getMe", body: json!({}) }
+    }
+
     fn body(chat: &str, text: &str, is_plain: bool) -> Value {
         let mut body = json!({
             "chat_id": chat_value(chat),

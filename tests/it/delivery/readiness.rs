@@ -1,0 +1,84 @@
+//! What readiness says of a channel, and that failures among successes do not slow it down.
+
+use super::{
+    bot_api::{BotApi, Fault},
+    receiver::{Does, Receiver},
+    webhook,
+};
+use crate::support::{Running, System, eventually};
+use chrono::Utc;
+use serde_json::json;
+use std::time::Duration;
+use valera_pipeline::alerts::delivery::{
+    Configured, Notifier,
+    telegram::{Rates, Settings},
+};
+
+impl Running {
+    async fn complains_of(&self, what: &str) {
+        eventually(&format!("readiness says: {what}"), async || {
+            self.watched.health.ready().is_err_and(|cause| cause.contains(what))
+        })
+        .await;
+    }
+
+    async fn is_ready(&self) {
+        eventually("it is ready", async || self.watched.health.ready().is_ok()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_wants_no_more_is_told_of_until_it_takes_a_step() {
+    let system = System::start().await;
+    let receiver = Receiver::start().await;
+    receiver.will([Does::Answers(410, "")]);
+    let url = format!("http://127.0.0.1:{}/", receiver.port);
+    let notifier = system.notify(Configured::Webhook(webhook::settings(&url, "true")));
+    system.step(1, 1, "firing", Utc::now(), json!({})).await;
+    system.drained_of("ALERTS", "notify_webhook").await;
+    notifier.complains_of("it wants no more").await;
+    // An hour without a step changes nothing, the next that is taken does.
+    system.step(1, 2, "updated", Utc::now(), json!({"withheld": "muted"})).await;
+    system.drained_of("ALERTS", "notify_webhook").await;
+    notifier.complains_of("it wants no more").await;
+    system.step(1, 3, "resolved", Utc::now(), json!({})).await;
+    system.drained_of("ALERTS", "notify_webhook").await;
+    notifier.is_ready().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_that_the_limit_keeps_waiting_is_told_of_while_bookings_go_on() {
+    let system = System::start().await;
+    let api = BotApi::start().await;
+    // Room for three edits and one message more.
+    let rates = Rates { a_minute: 4, apart: Duration::ZERO };
+    let settings = Settings { rates, ..api.settings() };
+    let notifier = Notifier { overdue: Duration::ZERO, ..system.notifier() };
+    let notifier = Running::notifier(notifier, Configured::Telegram(settings));
+    for (revision, phase) in [(1, "firing"), (2, "updated"), (3, "updated")] {
+        system.step(1, revision, phase, Utc::now(), json!({})).await;
+        system.drained_of("ALERTS", "notify_telegram").await;
+    }
+    notifier.is_ready().await;
+    system.step(1, 4, "resolved", Utc::now(), json!({})).await;
+    notifier.complains_of("keeps a message waiting").await;
+    system.step(2, 1, "firing", Utc::now(), json!({})).await;
+    eventually("what is new is told", async || api.texts().len() == 2).await;
+    assert!(api.texts()[0].contains("🔴"), "{:?}", api.texts());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pauses_do_not_grow_with_the_failures_in_a_large_batch() {
+    let system = System::start().await;
+    let api = BotApi::start().await;
+    let broken = Fault::Says(500, "Internal Server Error");
+    api.script((0..40).flat_map(|_| [Some(broken.clone()), None]));
+    for incident in 1..=40 {
+        system.step(incident, 1, "firing", Utc::now(), json!({})).await;
+    }
+    // With pauses that grow to five seconds it would take three minutes.
+    let notifier = system.tell(&api);
+    eventually("all are told", async || api.texts().len() == 40).await;
+    system.drained_of("ALERTS", "notify_telegram").await;
+    notifier.is_ready().await;
+}
