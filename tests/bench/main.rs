@@ -1,15 +1,17 @@
 //! `make bench`: what the pipeline carries on this machine, beside what Postgres could carry at best.
 //!
 //! Ratios mean something only within one run, so one run measures everything on servers of its own, configured as
-//! shipped (fsync and `sync_interval: always`): the ceiling, the services from a full stream, repair, latency at a steady rate,
-//! and dashboard queries beside the first design's. What is measured is the product: this binary, called with `product`
-//! before its arguments, is the program `valera-analytics`, so no stale build of it can be measured.
+//! shipped (fsync and `sync_interval: always`): the ceiling, the services from a full stream, repair, publishing by the SDK and
+//! by HTTP, latency at a steady rate, and dashboard queries beside the first design's. What is measured is the product: this
+//! binary, called with `product` before its arguments, is the program `valera-analytics`, so no stale build of it can be
+//! measured; called with `send`, it is a program that publishes.
 //!
 //! It does not judge: results go to `target/bench.json` and, rendered, to `docs/performance.md`.
 
 mod backlog;
 mod ceiling;
 mod corpus;
+mod gateway;
 mod ground;
 mod history;
 mod host;
@@ -19,6 +21,7 @@ mod queries;
 mod repair;
 mod report;
 mod results;
+mod sender;
 mod steady;
 mod usage;
 mod worker;
@@ -29,7 +32,9 @@ use clap::Parser;
 use corpus::Corpus;
 use ground::Ground;
 use results::{Results, Spread};
+use sender::{SENDER, Sender};
 use std::{fs, path::PathBuf, time::Instant};
+use tokio::runtime::Runtime;
 use valera_analytics::{cli::Cli, config, output};
 use valera_pipeline::service::Service;
 
@@ -46,7 +51,7 @@ struct Bench {
     /// Seconds of each steady load
     #[arg(long, default_value_t = 20)]
     seconds: u32,
-    /// Only what this word begins: backlog, repair, steady, queries
+    /// Only what this word begins: backlog, repair, gateway, steady, queries
     #[arg(long)]
     only: Option<String>,
     /// Only this service, from a backlog of 30 days; writes nothing
@@ -75,11 +80,15 @@ fn main() -> anyhow::Result<()> {
     let rest: Vec<_> = arguments.collect();
     match rest.split_first() {
         Some((first, rest)) if first == worker::PRODUCT => Cli::parse_from(std::iter::once(first).chain(rest)).run(),
-        _ => {
-            let bench = Bench::parse_from(std::iter::once(program).chain(rest));
-            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(bench.run())
+        Some((first, rest)) if first == SENDER => {
+            runtime()?.block_on(Sender::parse_from(std::iter::once(first).chain(rest)).run())
         }
+        _ => runtime()?.block_on(Bench::parse_from(std::iter::once(&program).chain(&rest)).run()),
     }
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 
 impl Bench {
@@ -102,6 +111,9 @@ impl Bench {
         if self.measures("repair") {
             let corpus = Corpus::ending(Utc::now() - TimeDelta::minutes(1), Spread::ThirtyDays, self.events);
             results.repair = Some(repair::measure(&ground, &corpus).await?);
+        }
+        if self.measures("gateway") {
+            results.posting = Some(gateway::measure(&ground, self.events).await?);
         }
         if self.measures("steady") {
             results.latency = Some(latency::measure(&ground, self.seconds).await?);

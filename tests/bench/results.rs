@@ -33,6 +33,7 @@ pub(crate) struct Results {
     pub(crate) events: usize,
     pub(crate) backlogs: Vec<Backlog>,
     pub(crate) repair: Option<Repair>,
+    pub(crate) posting: Option<Posting>,
     pub(crate) latency: Option<Latency>,
     pub(crate) seed_load: Option<SeedLoad>,
     pub(crate) queries: Vec<Queries>,
@@ -94,6 +95,25 @@ pub(crate) struct Repair {
 pub(crate) struct Repaired {
     pub(crate) what: &'static str,
     pub(crate) events_per_s: f64,
+}
+
+/// The SDK and the gateway, the same events.
+#[derive(Debug, Serialize)]
+pub(crate) struct Posting {
+    pub(crate) events: usize,
+    pub(crate) runs: Vec<Posted>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Posted {
+    pub(crate) what: &'static str,
+    /// Until each was on a disk.
+    pub(crate) safe_per_s: f64,
+    /// Until the stream had them all.
+    pub(crate) published_per_s: f64,
+    pub(crate) sender_cpu_s_per_million: f64,
+    pub(crate) gateway_cpu_s_per_million: f64,
+    pub(crate) nats_cpu_s_per_million: f64,
 }
 
 /// Milliseconds from the call that publishes.
@@ -161,6 +181,7 @@ impl Results {
             events,
             backlogs: Vec::new(),
             repair: None,
+            posting: None,
             latency: None,
             seed_load: None,
             queries: Vec::new(),

@@ -4,7 +4,11 @@
 //!
 //! It does not stop politely: it is killed once it has nothing left to do.
 
-use crate::{ground::Ground, usage};
+use crate::{
+    ground::Ground,
+    sender::{SENDER, Sent},
+    usage,
+};
 use anyhow::{Context, ensure};
 use std::{
     process::{Child, Command, Stdio},
@@ -32,12 +36,25 @@ fn product(ground: &Ground) -> anyhow::Result<Command> {
 /// Runs a command of the product to its end; how many seconds that took.
 pub(crate) async fn command(ground: &Ground, arguments: &[&str]) -> anyhow::Result<f64> {
     let mut command = product(ground)?;
-    command.args(arguments).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.args(arguments);
     let began = Instant::now();
-    let ended = tokio::process::Command::from(command).output().await.context("starting the product")?;
-    let seconds = began.elapsed().as_secs_f64();
-    ensure!(ended.status.success(), "{arguments:?} failed: {}", String::from_utf8_lossy(&ended.stderr));
-    Ok(seconds)
+    ended_well(command).await?;
+    Ok(began.elapsed().as_secs_f64())
+}
+
+/// Runs a sender to its end; what it said.
+pub(crate) async fn send(arguments: &[String]) -> anyhow::Result<Sent> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(SENDER).args(arguments).stdin(Stdio::null());
+    serde_json::from_slice(&ended_well(command).await?).context("reading what the sender said")
+}
+
+/// What it wrote to standard output.
+async fn ended_well(command: Command) -> anyhow::Result<Vec<u8>> {
+    let what = format!("{:?}", command.get_args());
+    let ended = tokio::process::Command::from(command).output().await.context("starting a process of our own")?;
+    ensure!(ended.status.success(), "{what} failed: {}", String::from_utf8_lossy(&ended.stderr));
+    Ok(ended.stdout)
 }
 
 /// `valera-analytics run …`; dropped, it is killed.
