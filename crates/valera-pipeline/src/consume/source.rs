@@ -2,15 +2,19 @@
 //!
 //! A batch closes when it is full, or when it has lingered and the writer is idle: while the writer is busy, waiting
 //! costs nothing and makes the next transaction worth more. A stream of messages that ends, errs or falls silent while
-//! messages are pending is rebuilt, and every third time the client under it too: pull requests do get lost. When that
-//! does not help for long, it looks for messages that cannot be read. It does not decide what becomes of a message.
+//! messages are pending is rebuilt, and every third time the client under it too: pull requests do get lost. After that,
+//! and after each connection that was lost, it looks for a message that cannot be read, which would break the next one
+//! when it is delivered again. It does not decide what becomes of a message.
 
 use super::{LAST_ACKS, link::Link, pull::Pull, unreadable};
 use crate::{handler::Delivery, settle, topology};
 use anyhow::{Context, anyhow};
 use async_nats::{Client, Subject, jetstream};
 use futures::FutureExt;
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -60,18 +64,15 @@ pub struct Source {
     consumer: String,
     limits: Limits,
     client: Option<Client>,
+    /// How often the client had connected when that was last looked at.
+    connects: u64,
     messages: Option<Pull>,
     /// When a message last arrived, or the stream of messages was last rebuilt.
     heard: Instant,
     failures: u32,
-    /// When an open stream of messages last failed.
-    stumbled: Option<Instant>,
-    /// Whether a message that cannot be read may be why it fails.
+    /// Whether a connection was lost or an open stream of messages has failed: a message that cannot be read may be why.
     suspects: bool,
 }
-
-/// Two failures of an open stream within this time are more than an outage.
-const SUSPICIOUS: Duration = Duration::from_secs(300);
 
 impl Source {
     /// Does not connect yet.
@@ -83,10 +84,10 @@ impl Source {
             consumer: consumer.to_owned(),
             limits,
             client: None,
+            connects: 0,
             messages: None,
             heard: Instant::now(),
             failures: 0,
-            stumbled: None,
             suspects: false,
         }
     }
@@ -106,10 +107,7 @@ impl Source {
             Ok(None) => {}
             Err(_) => {
                 self.failures += 1;
-                if self.messages.take().is_some() {
-                    let before = self.stumbled.replace(Instant::now());
-                    self.suspects |= before.is_some_and(|before| before.elapsed() < SUSPICIOUS);
-                }
+                self.suspects |= self.messages.take().is_some();
                 if self.failures.is_multiple_of(3) {
                     self.client = None;
                 }
@@ -123,8 +121,12 @@ impl Source {
         busy: &mut watch::Receiver<bool>,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<Option<Pulled>> {
-        if let Some(unreadable) = self.search().await? {
-            return Ok(Some(unreadable));
+        let unreadable = tokio::select! {
+            () = shutdown.cancelled() => return Ok(None),
+            unreadable = self.search() => unreadable?,
+        };
+        if unreadable.is_some() {
+            return Ok(unreadable);
         }
         let client = self.client().await?;
         if self.messages.is_none() {
@@ -165,17 +167,33 @@ impl Source {
         Ok(Some(Pulled { deliveries: batch.deliveries, receipts: batch.receipts, client }))
     }
 
-    /// Looks for unreadable messages where one is suspected.
+    /// Looks for unreadable messages where one is suspected. When that fails it is not in the way of those that can be
+    /// read: at an unreadable one the stream fails again.
     async fn search(&mut self) -> anyhow::Result<Option<Pulled>> {
-        if !self.suspects {
+        if !self.suspects && !self.has_reconnected() {
             return Ok(None);
         }
-        // The old client may still be handed the message it stumbles over.
-        self.client = None;
+        if self.messages.is_none() {
+            // The old client may still be handed the message it stumbles over.
+            self.client = None;
+        }
         let client = self.client().await?;
-        let unreadable = unreadable::fetch(&client, &self.stream, &self.consumer).await?;
         self.suspects = false;
-        Ok(unreadable)
+        match unreadable::fetch(&client, &self.stream, &self.consumer).await {
+            Ok(unreadable) => Ok(unreadable),
+            Err(cause) => {
+                let cause = format!("{cause:#}");
+                warn!(consumer = self.consumer, cause, "could not look for messages that cannot be read");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether the client has connected again since this was last asked.
+    fn has_reconnected(&mut self) -> bool {
+        let Some(client) = &self.client else { return false };
+        let connects = connects(client);
+        std::mem::replace(&mut self.connects, connects) != connects
     }
 
     async fn client(&mut self) -> anyhow::Result<Client> {
@@ -183,6 +201,7 @@ impl Source {
             return Ok(client.clone());
         }
         let client = self.link.connect().await?;
+        self.connects = connects(&client);
         self.client = Some(client.clone());
         Ok(client)
     }
@@ -229,6 +248,10 @@ impl Source {
             warn!(consumer = self.consumer, cause = format!("{cause:#}"), "could not give messages back");
         }
     }
+}
+
+fn connects(client: &Client) -> u64 {
+    client.statistics().connects.load(Ordering::Relaxed)
 }
 
 #[derive(Default)]

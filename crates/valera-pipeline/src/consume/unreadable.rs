@@ -1,7 +1,7 @@
 //! Messages that the client library cannot read: it drops its connection at one, and again at every redelivery.
 //!
 //! The broker takes header lines without a colon, headers and subjects that are not UTF-8, and hands them on. One such
-//! message, from anybody with a socket, would hold a consumer up for good. So where pulling keeps failing, they are
+//! message, from anybody with a socket, would hold a consumer up for good. So where pulling has failed, they are
 //! looked for among what is delivered and not acked, through the JetStream API, whose answers are JSON; made text, with
 //! U+FFFD for what is none; and take the way of every other message, to be stored or refused with their bytes. What
 //! acks one was lost with the connection, and is spelled anew. It does not fetch what the library can read.
