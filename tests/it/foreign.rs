@@ -5,8 +5,9 @@
 use crate::support::{Said, System, assert_rollups_agree, checkout, nats_cli, python};
 use chrono::{SubsecRound, Utc};
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
-use std::path::PathBuf;
+use sqlx::{AssertSqlSafe, PgConnection};
+use std::{collections::BTreeMap, path::PathBuf};
+use uuid::Uuid;
 use valera_analytics::embedded::{NatsOptions, NatsServer, Tools, scratch_dir};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,25 +48,84 @@ async fn a_foreign_publishers_own_recount_agrees_with_every_rollup() {
 
     assert_eq!(system.count("SELECT count(*) FROM dead_letters").await, 0);
     assert_eq!(json!(system.count("SELECT count(*) FROM analytics_events").await), recount["events"], "seed {seed}");
-    for (rollup, columns) in [
-        ("event_counts_hourly", "to_char(hour, 'YYYY-MM-DD HH24'), event_name, platform, events"),
-        (
-            "funnel_daily",
-            "day, chats, dialogs, suggestions, services_added, carts_confirmed, bookings, dialogs_with_suggestion,
-                dialogs_with_booking",
-        ),
-        (
-            "response_times_hourly",
-            "to_char(hour, 'YYYY-MM-DD HH24'), model_used, responses, slow_responses, total_ms, min_ms, max_ms",
-        ),
-        ("chats", "chat_id, events, bookings"),
-    ] {
-        let query = format!("SELECT json_build_array({columns}) FROM rollups.{rollup}");
-        let kept: Vec<Value> =
-            sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(&mut system.postgres().await).await.unwrap();
-        assert_eq!(sorted(&kept), sorted(recount[rollup].as_array().unwrap()), "{rollup}, seed {seed}");
+    let ids: Vec<Uuid> = serde_json::from_value(recount["ids"].clone()).unwrap();
+    let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM analytics_events WHERE event_id = ANY($1)")
+        .bind(&ids)
+        .fetch_one(&mut system.postgres().await)
+        .await
+        .unwrap();
+    assert_eq!(stored, ids.len() as i64, "seed {seed}");
+    let mut connection = system.postgres().await;
+    let said = "CREATE FUNCTION pg_temp.said(timestamptz) RETURNS text LANGUAGE sql
+        RETURN to_char($1 AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')";
+    sqlx::raw_sql(said).execute(&mut connection).await.unwrap();
+    for (table, columns) in KEPT {
+        let kept = rows(&mut connection, table, columns).await;
+        let counted = recount[table.trim_start_matches("rollups.")].as_array().unwrap();
+        assert_eq!(sorted(&kept), sorted(counted), "{table}, seed {seed}");
+    }
+    let figures = |rows: &[Value]| -> BTreeMap<(String, String), Vec<f64>> {
+        let rows = rows.iter().map(|row| serde_json::from_value(row.clone()).unwrap());
+        rows.map(|(hour, model, p50, p95, p99)| ((hour, model), vec![p50, p95, p99])).collect()
+    };
+    let kept = figures(&rows(&mut connection, "rollups.response_times_hourly", QUANTILES).await);
+    let exact = figures(recount["quantiles"].as_array().unwrap());
+    assert!(kept.keys().eq(exact.keys()), "seed {seed}");
+    for (key, exact) in exact {
+        let near = |(kept, exact): (&f64, &f64)| (kept - exact).abs() <= exact * 0.01 + 0.5;
+        assert!(kept[&key].iter().zip(&exact).all(near), "{key:?}: {:?} for {exact:?}, seed {seed}", kept[&key]);
     }
     assert_rollups_agree(&system).await;
+}
+
+/// What the recount has to agree with, row by row.
+const KEPT: [(&str, &str); 11] = [
+    ("analytics_events", "event_name, chat_id, pg_temp.said(occurred_at), platform"),
+    ("rollups.event_counts_hourly", "pg_temp.said(hour), event_name, platform, events"),
+    (
+        "rollups.errors_hourly",
+        "pg_temp.said(hour), error_class, context, errors, pg_temp.said(first_at), pg_temp.said(last_at)",
+    ),
+    (
+        "rollups.chat_days",
+        "day, chat_id, events, errors, pg_temp.said(first_dialog_at), pg_temp.said(first_suggestion_at),
+            pg_temp.said(first_service_added_at), pg_temp.said(first_cart_confirmed_at), pg_temp.said(first_booking_at)",
+    ),
+    (
+        "rollups.chat_weeks",
+        "week, chat_id, events, errors, pg_temp.said(first_dialog_at), pg_temp.said(first_suggestion_at),
+            pg_temp.said(first_service_added_at), pg_temp.said(first_cart_confirmed_at), pg_temp.said(first_booking_at)",
+    ),
+    (
+        "rollups.funnel_daily",
+        "day, chats, dialogs, suggestions, services_added, carts_confirmed, bookings, dialogs_with_suggestion,
+            dialogs_with_booking, conversion_rate::text, conversion_of_chats::text",
+    ),
+    (
+        "rollups.funnel_weekly",
+        "week, chats, dialogs, suggestions, services_added, carts_confirmed, bookings, dialogs_with_suggestion,
+            dialogs_with_booking, conversion_rate::text, conversion_of_chats::text",
+    ),
+    (
+        "rollups.service_suggestions_daily",
+        "day, service_name, suggested, accepted, added, trim_scale(confidence_sum)::text, avg_confidence::text",
+    ),
+    (
+        "rollups.response_times_hourly",
+        "pg_temp.said(hour), model_used, responses, slow_responses, total_ms, min_ms, max_ms",
+    ),
+    ("rollups.response_time_bins_hourly", "pg_temp.said(hour), model_used, bin, responses"),
+    (
+        "rollups.chats",
+        "chat_id, events, bookings, pg_temp.said(first_seen_at), pg_temp.said(last_seen_at), user_segment",
+    ),
+];
+
+const QUANTILES: &str = "pg_temp.said(hour), model_used, p50_ms, p95_ms, p99_ms";
+
+async fn rows(connection: &mut PgConnection, table: &str, columns: &str) -> Vec<Value> {
+    let query = format!("SELECT json_build_array({columns}) FROM {table}");
+    sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(connection).await.unwrap()
 }
 
 fn sorted(rows: &[Value]) -> Vec<String> {
