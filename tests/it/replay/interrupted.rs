@@ -20,15 +20,20 @@ async fn system_that_lost_its_store(events: usize) -> (System, Ledger) {
     let system = System::start().await;
     let ledger = Load::start(&system, 4_000, events).await.stop().await;
     system.settle().await;
-    sqlx::raw_sql("TRUNCATE analytics_events").execute(&mut system.postgres().await).await.unwrap();
-    empty_the_rollups(&system).await;
+    lose_the_store(&system).await;
     (system, ledger)
 }
 
-/// Kills replays into one service until so many have died, each after it got on, and lets the last one end.
-async fn survive(system: &System, into: Service, kills: u32, rate: u32) {
-    let rate = rate.to_string();
-    let begin = ["replay", "--into", into.name(), "--name", "backfill", "--rate", &rate];
+pub(crate) async fn lose_the_store(system: &System) {
+    sqlx::raw_sql("TRUNCATE analytics_events").execute(&mut system.postgres().await).await.unwrap();
+    empty_the_rollups(system).await;
+}
+
+/// Kills replays until so many have died, each after it got on, and lets the last one end. Each costs at most the batch
+/// in hand and the one that was not written down yet. `from` is what is replayed, which holds so many events.
+pub(crate) async fn survive(system: &System, into: Service, kills: u32, rate: u32, (from, events): (&[&str], i64)) {
+    let pace = rate.to_string();
+    let begin = [&["replay", "--into", into.name(), "--name", "backfill", "--rate", &pace], from].concat();
     for _ in 0..kills {
         let before = position(system).await;
         // The same command goes on with what it finds open, as a job that is started again does.
@@ -46,17 +51,16 @@ async fn survive(system: &System, into: Service, kills: u32, rate: u32) {
     assert!(list.contains("interrupted"), "{list}");
     let said = system.says(&["replay", "resume", "backfill"]).well();
     assert!(said.contains("done at 100.00 %"), "{said}");
+    let again = system.count("SELECT (stored + duplicate)::bigint FROM replays").await - events;
+    assert!((0..=i64::from(kills * rate.div_ceil(4))).contains(&again), "{again} events were handed in again");
+    sqlx::raw_sql("DELETE FROM replays").execute(&mut system.postgres().await).await.unwrap();
 }
 
 async fn killed(kills: u32, events: usize, rate: u32) {
     let (system, ledger) = system_that_lost_its_store(events).await;
+    let messages = i64::try_from(system.last_sequence().await).unwrap();
     for into in Service::ALL {
-        survive(&system, into, kills, rate).await;
-        // Each kill costs at most the batch in hand and the one that was not written down yet.
-        let handed_in = "SELECT (stored + duplicate)::bigint FROM replays";
-        let twice = system.count(handed_in).await - i64::try_from(system.last_sequence().await).unwrap();
-        assert!(twice <= i64::from(kills * rate.div_ceil(4)), "{twice} messages were handed in again");
-        sqlx::raw_sql("DELETE FROM replays").execute(&mut system.postgres().await).await.unwrap();
+        survive(&system, into, kills, rate, (&[], messages)).await;
     }
     ledger.assert_exact(&system).await;
 }

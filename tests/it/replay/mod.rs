@@ -2,6 +2,8 @@
 
 mod interrupted;
 
+pub(crate) use interrupted::{lose_the_store, survive};
+
 use crate::{
     hostile::publish_raw,
     support::{Load, System, assert_rollups_agree, contents, event},
