@@ -6,8 +6,8 @@ use super::{
     receiver::Receiver,
     webhook::{SECRET, assert_verified},
 };
-use crate::support::{Said, program};
-use std::process::Command;
+use crate::support::{Said, checkout, program};
+use std::{fs, process::Command};
 
 fn with(variables: &[(&str, &str)]) -> Command {
     let mut command = program();
@@ -85,4 +85,20 @@ fn a_private_name_is_refused_and_named() {
     let all = format!("{}{}", said.out, said.err);
     assert!(all.contains("localhost leads to") && all.contains("private address"), "{all}");
     assert!(!all.contains("t0ken"), "{all}");
+}
+
+#[test]
+fn docker_compose_hands_a_secret_on_as_a_file_and_starts_without_it() {
+    let compose = fs::read_to_string(checkout().join("docker-compose.yml")).unwrap();
+    for (variable, name) in [
+        ("VALERA_WEBHOOK_SECRET", "webhook_secret"),
+        ("VALERA_SMTP_PASSWORD", "smtp_password"),
+        ("VALERA_TELEGRAM_TOKEN", "telegram_token"),
+    ] {
+        let handed_on = format!("      {variable}_FILE: ${{{variable}_FILE:+/run/secrets/{name}}}\n");
+        let mounted = format!("  {name}:\n    file: ${{{variable}_FILE:-/dev/null}}\n");
+        assert!(compose.contains(&handed_on) && compose.contains(&mounted), "{variable}");
+        assert_eq!(compose.matches(variable).count(), compose.matches(&format!("{variable}_FILE")).count());
+    }
+    assert_eq!(compose.matches("secrets: [webhook_secret, smtp_password, telegram_token]").count(), 1);
 }
