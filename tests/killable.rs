@@ -20,9 +20,8 @@ use tokio_util::sync::CancellationToken;
 use valera_analytics::config::{self, DeliveryArgs, RulesArgs, ServiceArgs};
 use valera_pipeline::{
     alerts::{
-        self, Language,
-        delivery::{Configured, Notifier, Texts},
-        digest,
+        self,
+        delivery::{Configured, Notifier},
     },
     consume::{Limits, Watched},
     probe::{NoProbe, Point, Probe},
@@ -98,14 +97,6 @@ async fn main() -> anyhow::Result<()> {
         let settings = killable.rules.settings(&nats.nats_url, zone.time_zone.as_deref())?;
         let settings = alerts::Settings { limits, lease: Duration::from_millis(killable.lease), ..settings };
         return settings.run(watched, probe, CancellationToken::new()).await;
-    }
-    if killable.service == "digest" {
-        let environment = killable.config.environment()?;
-        let zone = environment.time_zone.as_deref().map(str::parse).transpose().context("the zone")?;
-        let texts = Arc::new(Texts::new(Language::Russian, None, None)?);
-        let at = "00:00".parse().map_err(anyhow::Error::msg)?;
-        let settings = digest::Settings { at, database_url: environment.database_url, zone, texts };
-        return settings.run(environment.nats_url, vec![Configured::Log], probe, CancellationToken::new()).await;
     }
     if killable.service == "notifier" {
         let ServiceArgs { nats, zone, .. } = &killable.config;

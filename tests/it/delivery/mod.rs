@@ -1,6 +1,6 @@
 //! Delivery against servers that misbehave: what a person sees in the end.
 
-mod bot_api;
+pub(crate) mod bot_api;
 mod configured;
 mod email;
 mod kills;

@@ -46,12 +46,12 @@ impl System {
     }
 
     /// Delivery to Telegram in this process.
-    pub(super) fn tell(&self, api: &BotApi) -> Running {
+    pub(crate) fn tell(&self, api: &BotApi) -> Running {
         self.notify(Configured::Telegram(api.settings()))
     }
 
     /// Everything that was found is told.
-    pub(super) async fn told_all(&self) {
+    pub(crate) async fn told_all(&self) {
         self.durable_drained("alerts").await;
         self.drained_of("ALERTS", "notify_telegram").await;
     }

@@ -63,7 +63,7 @@ pub(super) struct Plan {
     pub(super) services: Vec<(Service, Environment)>,
     pub(super) alerts: Option<alerts::Settings>,
     pub(super) notifier: Option<(Notifier, Vec<Configured>)>,
-    /// On the channels of the notifier.
+    /// What it tells of each morning.
     pub(super) digest: Option<digest::Settings>,
     pub(super) gateway: Option<Gateway>,
 }
@@ -103,7 +103,7 @@ impl Run {
             let zone = zone.time_zone.as_deref();
             let notifier = self.delivery.notifier(&nats.nats_url, zone)?;
             plan.digest = match &self.config.database_url {
-                Some(database_url) => self.delivery.digest(&notifier, database_url, zone)?,
+                Some(database_url) => self.delivery.digest(&nats.nats_url, database_url, zone)?,
                 None => {
                     info!("without DATABASE_URL there is no morning message");
                     None
@@ -130,9 +130,10 @@ pub(super) fn start(plan: Plan, shutdown: &CancellationToken) -> (Supervisor, Ve
         supervisor.start(alerts::NAME, settings.run(watched, Arc::new(NoProbe), shutdown.clone()));
     }
     let (notifier, channels) = plan.notifier.unzip();
-    if let (Some(settings), Some(notifier), Some(channels)) = (plan.digest, &notifier, &channels) {
-        let (nats_url, channels) = (notifier.nats_url.clone(), channels.clone());
-        supervisor.start("digest", settings.run(nats_url, channels, Arc::new(NoProbe), shutdown.clone()));
+    if let Some(settings) = plan.digest {
+        let watched = Watched::new(digest::Settings::NAME);
+        all_watched.push(watched.clone());
+        supervisor.start(digest::Settings::NAME, settings.run(watched, shutdown.clone()));
     }
     for (notifier, channel) in notifier.iter().cycle().zip(channels.into_iter().flatten()) {
         let name = Notifier::durable(channel.name());

@@ -80,7 +80,7 @@ fn plan(
     let zone = environment.time_zone.as_deref();
     let alerts = Settings::new(&environment.nats_url, rules, zone)?;
     let notifier = delivery.notifier(&environment.nats_url, zone)?;
-    let digest = delivery.digest(&notifier, &environment.database_url, zone)?;
+    let digest = delivery.digest(&environment.nats_url, &environment.database_url, zone)?;
     Ok(run::Plan { digest, notifier: Some((notifier, channels)), ..run::Plan::all(environment, alerts) })
 }
 

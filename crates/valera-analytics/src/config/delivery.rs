@@ -50,13 +50,13 @@ impl DeliveryArgs {
         Texts::new(self.language.language, time_zone, self.templates.as_deref())
     }
 
-    /// What morning messages are told with; `None` when there are none.
+    /// What morning messages are made with; `None` when there are none.
     ///
     /// # Errors
-    /// As [`Self::notifier`].
+    /// When there is no such zone.
     pub fn digest(
         &self,
-        notifier: &Notifier,
+        nats_url: &str,
         database_url: &str,
         time_zone: Option<&str>,
     ) -> anyhow::Result<Option<digest::Settings>> {
@@ -64,8 +64,8 @@ impl DeliveryArgs {
             return Ok(None);
         }
         let zone = time_zone.map(|name| name.parse().ok().with_context(|| format!("there is no time zone {name}")));
-        let (at, database_url, texts) = (self.digest_at, database_url.to_owned(), notifier.texts.clone());
-        Ok(Some(digest::Settings { at, database_url, zone: zone.transpose()?, texts }))
+        let (nats_url, database_url) = (nats_url.to_owned(), database_url.to_owned());
+        Ok(Some(digest::Settings { nats_url, at: self.digest_at, database_url, zone: zone.transpose()? }))
     }
 
     /// The channels that are configured; the log always is.

@@ -82,7 +82,7 @@ pub fn incidents(rows: &[IncidentRow], style: Style) -> String {
         let state = match row.phase {
             Phase::Resolved => text("resolved"),
             // Over as it began.
-            Phase::Firing if row.kind == "event" => text("noted"),
+            Phase::Firing if matches!(row.kind.as_str(), "event" | "digest") => text("noted"),
             Phase::Firing | Phase::Updated => alarming(text("open")),
         };
         let told = match row.withheld {

@@ -52,9 +52,9 @@ pub enum Withheld {
 pub struct Alert {
     /// Hash of rule, group and what opened it: 32 hexadecimal digits, the same after a restart.
     pub incident: String,
-    /// The rule's name in the rule file; also the subject's second token.
+    /// The rule's name in the rule file, or `digest`; also the subject's second token.
     pub rule: String,
-    /// The rule's kind: `event`, `burst`, `slow`, `conversion`, `dead_letters` or `lag`.
+    /// The rule's kind: `event`, `burst`, `slow`, `conversion`, `dead_letters` or `lag`; and `digest`, which no rule has.
     pub kind: String,
     pub phase: Phase,
     /// Counts the steps of the incident, from 1.

@@ -17,6 +17,7 @@ mod lease;
 mod mutes;
 mod observation;
 mod office;
+mod publish;
 pub mod rules;
 mod service;
 mod state;

@@ -12,6 +12,7 @@ use super::{
     lease::{Held, server_time},
     mutes::Mutes,
     observation::Observation,
+    publish,
     rules::Rules,
     state::{Position, State},
     stretch,
@@ -23,14 +24,10 @@ use crate::{
     service::STREAM,
 };
 use anyhow::{Context as _, ensure};
-use async_nats::{
-    HeaderMap,
-    jetstream::{self, context::PublishAckFuture, kv},
-};
+use async_nats::jetstream::{self, kv};
 use chrono::{TimeDelta, Utc};
 use chrono_tz::Tz;
 use std::sync::Arc;
-use valera_events::{headers, subject};
 
 /// Steps on their way to the broker at once.
 const IN_FLIGHT: usize = 256;
@@ -164,7 +161,7 @@ impl Watch {
             // Sent one after another, so that an incident's steps stand on the stream in their order.
             let mut acks = Vec::with_capacity(steps.len());
             for step in steps {
-                acks.push(send(&self.context, step).await?);
+                acks.push(publish::send(&self.context, step, None).await?);
             }
             for ack in acks {
                 let ack = ack.await.context("publishing an alert")?;
@@ -174,13 +171,4 @@ impl Watch {
         self.outbox.clear();
         Ok(())
     }
-}
-
-/// Under the same name the broker takes a step once.
-async fn send(context: &jetstream::Context, step: &Alert) -> anyhow::Result<PublishAckFuture> {
-    let subject = subject::of_alert(&step.rule).context("spelling an alert's subject")?;
-    let mut headers = HeaderMap::new();
-    headers.insert(headers::MSG_ID, step.msg_id());
-    let body = serde_json::to_vec(step).context("writing an alert")?;
-    context.publish_with_headers(subject, headers, body.into()).await.context("publishing an alert")
 }

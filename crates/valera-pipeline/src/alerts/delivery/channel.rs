@@ -12,7 +12,7 @@ use std::time::Duration;
 /// What is to be shown.
 #[derive(Debug, Clone)]
 pub struct Message {
-    /// The same whenever the same thing is told again: `Nats-Msg-Id` of the step, `digest/<day>` of a morning.
+    /// The same whenever the same thing is told again: `Nats-Msg-Id` of the step.
     pub key: String,
     /// The step, for channels that pass on data; `None` for what is not about one incident.
     pub alert: Option<Alert>,

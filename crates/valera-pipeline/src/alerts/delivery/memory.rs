@@ -2,7 +2,7 @@
 //!
 //! JetStream may deliver a step again long after it was shown, and a later step has to find the message that it edits. An
 //! entry ends by itself when its incident is gone from `ALERTS` too. What a channel has found out about where it writes stands
-//! beside them, for good. It does not lock: one instance at a time sends.
+//! beside them, for good. It does not lock: one instance at a time sends. What must not be told twice is claimed first.
 
 use super::{super::mutes, channel::Shown};
 use anyhow::{Context as _, ensure};
@@ -10,11 +10,14 @@ use async_nats::{
     HeaderMap,
     jetstream::{self, kv},
 };
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::time::Duration;
 
 /// As long as a step stands on `ALERTS`.
 const KEPT: &str = "2160h";
+const KEPT_FOR: Duration = Duration::from_secs(2160 * 3600);
 
 /// What a channel has shown of one incident.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +82,31 @@ impl Memory {
 
     fn learned_key(&self) -> String {
         format!("learned.{}", self.channel)
+    }
+
+    /// Says that this is about to be shown; `false` when that was said before.
+    ///
+    /// # Errors
+    /// When the bucket did not take it, or no answer came.
+    pub(super) async fn claim(&self, incident: &str) -> anyhow::Result<bool> {
+        match self.bucket.create_with_ttl(self.claim_key(incident), Bytes::new(), KEPT_FOR).await {
+            Ok(_) => Ok(true),
+            Err(cause) if cause.kind() == kv::CreateErrorKind::AlreadyExists => Ok(false),
+            Err(cause) => Err(cause).context("claiming what is to be shown"),
+        }
+    }
+
+    /// Says that nothing was shown.
+    ///
+    /// # Errors
+    /// When the bucket did not take it.
+    pub(super) async fn give_back(&self, incident: &str) -> anyhow::Result<()> {
+        let given = self.bucket.purge_with_ttl(self.claim_key(incident), KEPT_FOR).await;
+        given.context("giving a claim back")
+    }
+
+    fn claim_key(&self, incident: &str) -> String {
+        format!("claimed.{}.{incident}", self.channel)
     }
 
     fn key(&self, incident: &str) -> String {

@@ -3,14 +3,16 @@
 //! Each channel has a durable consumer of its own, so a slow one holds up no other, and one instance at a time that sends,
 //! so that there is one order and one rate. It needs NATS only.
 //!
-//! `teller` is the handler behind each, `news` says what a batch is worth telling, `memory` what was told, `troubles`
-//! what is not getting through, `texts` how it reads; a way to people is one file and its line in [`Configured`].
+//! `teller` is the handler behind each, `news` says what a batch is worth telling, `memory` what was told, `once` how a
+//! morning is, `troubles` what is not getting through, `texts` how it reads; a way to people is one file and its line in
+//! [`Configured`].
 
 pub mod channel;
 pub mod email;
 mod log;
 mod memory;
 mod news;
+mod once;
 pub mod pace;
 mod samples;
 mod service;

@@ -124,6 +124,7 @@ impl Notifier {
             troubles: Troubles::new(self.overdue),
             not_before: None,
             advanced: false,
+            unsent: None,
         };
         let source = Source::new(link.clone(), STREAM, name, self.limits);
         Consumer::new(source, teller, watched, probe.clone(), term).run().await

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     alerts::{
         Alert, Phase,
+        digest::Summary,
         lease::{Held, server_time},
         office::rest,
     },
@@ -59,12 +60,16 @@ pub(super) struct Teller {
     pub(super) not_before: Option<Instant>,
     /// Whether anything came to its end in the last attempt.
     pub(super) advanced: bool,
+    /// The morning that was claimed, while it is known that nothing was sent.
+    pub(super) unsent: Option<String>,
 }
 
 /// An incident that is to be told.
 struct Due<'a> {
     news: News<'a>,
     shown: Option<Shown>,
+    /// Where it is a morning, which is told once.
+    summary: Option<Summary>,
 }
 
 impl Handler for Teller {
@@ -97,6 +102,7 @@ impl Handler for Teller {
         let mut begun = HashSet::new();
         for news in news::of(batch, by_itself) {
             let told = self.memory.recall(&news.step.incident).await?;
+            let summary = Summary::of(news.step);
             let is_known = told.is_some() || begun.contains(&news.step.incident);
             if told.as_ref().is_some_and(|told| told.revision >= news.step.revision) {
                 settle(&news.places, Outcome::Duplicate);
@@ -104,7 +110,7 @@ impl Handler for Teller {
                 settle(&news.places, Outcome::Stored);
             } else {
                 begun.insert(&news.step.incident);
-                let is_late = told.is_none() && now - news.step.at > longest;
+                let is_late = told.is_none() && summary.is_none() && now - news.step.at > longest;
                 let pile = if is_late {
                     &mut late
                 } else if told.is_none() || wants_every_step {
@@ -112,7 +118,7 @@ impl Handler for Teller {
                 } else {
                     &mut edits
                 };
-                pile.push(Due { news, shown: told.map(|told| told.shown) });
+                pile.push(Due { news, shown: told.map(|told| told.shown), summary });
             }
         }
         let until = Instant::now() + BUDGET;
@@ -126,7 +132,7 @@ impl Handler for Teller {
         }
         for due in fresh.iter().chain(&edits) {
             let has_time = Instant::now() < until && !self.term.is_cancelled();
-            let outcome = if has_time { self.tell(due).await? } else { Outcome::Later };
+            let outcome = if has_time { self.tell(due, now).await? } else { Outcome::Later };
             if outcome == Outcome::Later {
                 self.troubles.put_off(&due.news.step.incident, Instant::now());
             }
@@ -153,9 +159,14 @@ fn step(delivery: &Delivery) -> Option<Alert> {
 
 impl Teller {
     /// Tells of one incident.
-    async fn tell(&mut self, due: &Due<'_>) -> Result<Outcome, Ours> {
+    async fn tell(&mut self, due: &Due<'_>, now: DateTime<Utc>) -> Result<Outcome, Ours> {
         let step = due.news.step;
         let message = self.texts.step(step)?;
+        if let Some(summary) = &due.summary {
+            let outcome = self.tell_once(&step.incident, summary, &message, now).await?;
+            self.keep_learned().await?;
+            return Ok(outcome);
+        }
         let (outcome, shown) = self.show(&step.incident, &message, due.shown.as_ref()).await?;
         if outcome != Outcome::Later {
             self.remember(&due.news, shown).await?;
@@ -182,12 +193,13 @@ impl Teller {
 
     /// Brings a message to its end: shown, refused, or sent so often that it must have been shown. One that has to wait by
     /// itself is left for later.
-    async fn show(
+    pub(super) async fn show(
         &mut self,
         about: &str,
         message: &Message,
         shown: Option<&Shown>,
     ) -> Result<(Outcome, Shown), Ours> {
+        let morning = message.alert.as_ref().and_then(Summary::of);
         let shown = shown.filter(|shown| !shown.0.is_empty());
         let later = Ok((Outcome::Later, Shown::default()));
         if self.troubles.has_to_wait(about, Instant::now()) {
@@ -225,7 +237,12 @@ impl Teller {
                 }
                 Err(Undelivered::Away(cause)) => return Err(Ours(cause)),
                 Err(Undelivered::Unknown(cause)) => {
-                    self.doubt(about, message, shown.is_some(), &cause)?;
+                    match &morning {
+                        Some(morning) => {
+                            self.say_by_hand(morning, &format!("may be missing, and is not sent again: {cause:#}"));
+                        }
+                        None => self.doubt(about, message, shown.is_some(), &cause)?,
+                    }
                     return Ok((Outcome::Stored, Shown::default()));
                 }
             }

@@ -9,6 +9,7 @@ use super::channel::Message;
 use crate::{
     alerts::{
         Alert, Language, Phase,
+        digest::Summary,
         language::{self, invalid},
         service,
     },
@@ -82,6 +83,10 @@ impl Texts {
     /// # Errors
     /// When the template for anything fails, which was tried at the start.
     pub(super) fn step(&self, alert: &Alert) -> anyhow::Result<Message> {
+        if let Some(Summary { figures, is_complete, .. }) = Summary::of(alert) {
+            let message = self.digest(&figures, is_complete, alert.msg_id())?;
+            return Ok(Message { alert: Some(alert.clone()), ..message });
+        }
         let given = given(alert);
         let names = [format!("{}.txt", alert.rule), format!("{}.txt", alert.kind), ANY.to_owned()];
         let known = names.iter().filter(|name| self.plain.get_template(name).is_ok());

@@ -1,81 +1,66 @@
-//! The daily sending: a look at the clock every minute, on every channel by itself.
+//! The daily telling: a look at the clock every minute.
 //!
-//! Channels here are instances of their own, so that a morning waits for no storm of alerts and holds none up. Any number
-//! of processes may look: the claims let one of them tell. A trouble is logged when it begins, when it becomes another and
-//! when it is over, not every minute. It decides nothing: `morning` does.
+//! Any number of processes may look: the stream takes one message a day. It needs no lease and knows no channel; what is
+//! wrong stands in its health, and is logged when it begins and when it is over. It decides nothing: `morning` does.
 
-use super::{Morning, Settings};
+use super::{DigestAt, Morning};
 use crate::{
-    alerts::{
-        delivery::{Configured, channel::Channel},
-        office::rest,
-    },
-    consume::Link,
-    probe::Probe,
+    alerts::office::rest,
+    consume::{Link, Watched},
 };
 use async_nats::jetstream;
 use chrono::Utc;
-use futures::future::try_join_all;
-use std::{sync::Arc, time::Duration};
+use chrono_tz::Tz;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
 const LOOK: Duration = Duration::from_secs(60);
 
+/// What morning messages are made with.
+#[derive(Clone)]
+pub struct Settings {
+    pub nats_url: String,
+    pub at: DigestAt,
+    pub database_url: String,
+    /// When given, it has to be the database's.
+    pub zone: Option<Tz>,
+}
+
 impl Settings {
-    /// Tells of each day on these channels until shutdown.
+    /// Its name as a service.
+    pub const NAME: &str = super::NAME;
+
+    /// Tells of each day until shutdown.
     ///
     /// # Errors
-    /// When the address of the database is none, or a channel cannot be made ready.
-    pub async fn run(
-        self,
-        nats_url: String,
-        channels: Vec<Configured>,
-        probe: Arc<dyn Probe>,
-        shutdown: CancellationToken,
-    ) -> anyhow::Result<()> {
-        let link = Link::new(nats_url, "valera-digest");
-        let kept = channels.iter().map(|channel| keep(self.clone(), &link, channel, &probe, &shutdown));
-        try_join_all(kept).await.map(drop)
-    }
-}
-
-async fn keep(
-    settings: Settings,
-    link: &Link,
-    channel: &Configured,
-    probe: &Arc<dyn Probe>,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
-    let (name, mut channel) = (channel.name(), channel.open()?);
-    let mut morning = Morning::new(settings, name, probe.clone())?;
-    let mut context = None;
-    let mut trouble = None;
-    while !shutdown.is_cancelled() {
-        let cause =
-            look(&mut morning, link, &mut context, &mut *channel).await.err().map(|cause| format!("{cause:#}"));
-        match &cause {
-            None if trouble.is_some() => info!(channel = name, "the morning message is under way again"),
-            Some(cause) if trouble.as_ref() != Some(cause) => {
-                warn!(channel = name, cause, "the morning message has to wait; trying again every minute");
+    /// When the address of the database is none.
+    pub async fn run(self, watched: Watched, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let link = Link::new(&self.nats_url, "valera-digest");
+        let mut morning = Morning::new(self)?;
+        let mut context = None;
+        while !shutdown.is_cancelled() {
+            match reach(&link, &mut context).await {
+                Ok(context) => {
+                    watched.health.nats_answers();
+                    match morning.look(Utc::now(), context).await {
+                        Ok(()) => watched.health.store_answers(),
+                        Err(cause) => watched.health.store_fails(&cause),
+                    }
+                }
+                Err(cause) => watched.health.nats_fails(&cause),
             }
-            _ => {}
+            rest(LOOK, &shutdown).await;
         }
-        trouble = cause;
-        rest(LOOK, shutdown).await;
+        Ok(())
     }
-    Ok(())
 }
 
-async fn look(
-    morning: &mut Morning,
+async fn reach<'c>(
     link: &Link,
-    context: &mut Option<jetstream::Context>,
-    channel: &mut dyn Channel,
-) -> anyhow::Result<()> {
-    let context = match context {
+    context: &'c mut Option<jetstream::Context>,
+) -> anyhow::Result<&'c jetstream::Context> {
+    Ok(match context {
         Some(context) => context,
         None => context.insert(jetstream::new(link.connect().await?)),
-    };
-    morning.look(Utc::now(), context, channel).await
+    })
 }

@@ -4,7 +4,7 @@
 //! any other, so that `alerts check` and an operator's editor see what runs. It does not open files.
 
 use super::{Fault, QuietHours, Rule, Rules, burst, conversion, dead_letters, event, fields::Fields, lag, slow};
-use crate::alerts::Severity;
+use crate::alerts::{Severity, digest};
 use chrono::TimeDelta;
 use toml::{Table, Value};
 use valera_events::subject;
@@ -70,6 +70,9 @@ fn tables(text: &str, faults: &mut Vec<Fault>) -> Vec<(String, Table)> {
         match rule {
             Value::Table(_) if subject::of_alert(&name).is_none() => {
                 fault(&name, "expected a name of up to 50 of a-z, 0-9 and _, a letter first".to_owned());
+            }
+            Value::Table(_) if name == digest::NAME => {
+                fault(&name, "that is the name of the morning message".to_owned());
             }
             Value::Table(table) => tables.push((name, table)),
             other => fault(&name, format!("expected a table, found {other}")),
@@ -167,5 +170,6 @@ mod tests {
         let found = faults("[rule.\"a b\"]\nkind = \"event\"");
         assert_eq!(found, ["a b: expected a name of up to 50 of a-z, 0-9 and _, a letter first"]);
         assert_eq!(faults("rule.x = 1"), ["x: expected a table, found 1"]);
+        assert_eq!(faults("[rule.digest]\nkind = \"event\""), ["digest: that is the name of the morning message"]);
     }
 }
