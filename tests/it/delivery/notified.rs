@@ -9,7 +9,7 @@ use super::{
 use crate::support::{System, eventually};
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use valera_pipeline::alerts::delivery::Configured;
 
 fn posting_to(receiver: &Receiver) -> Configured {
@@ -124,4 +124,41 @@ async fn a_person_gets_a_mail_when_it_begins_and_one_when_it_is_over() {
     assert_eq!(resolved[0].header("In-Reply-To"), mails[0].header("Message-ID"));
     assert!((3..=4).contains(&mails.len()), "{} mails", mails.len());
     assert_eq!(system.told("email").await.into_iter().collect::<Vec<_>>(), [(1, 5), (2, 1), (3, 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_was_away_gets_the_steps_themselves_in_as_few_messages_as_it_takes() {
+    let system = System::start().await;
+    let receiver = Receiver::start().await;
+    let long_ago = Utc::now() - TimeDelta::hours(2);
+    for incident in 1..=130 {
+        system.step(incident, 1, "firing", long_ago, json!({})).await;
+    }
+    system.step(7, 2, "updated", long_ago + TimeDelta::minutes(1), json!({})).await;
+    system.step(200, 1, "firing", Utc::now(), json!({})).await;
+    receiver.will([Does::Answers(500, ""), Does::CutsTheLine]);
+    let notifier = system.notify(posting_to(&receiver));
+    system.drained_of("ALERTS", "notify_webhook").await;
+    notifier.stop().await;
+    let requests = receiver.requests();
+    webhook::assert_verified(&requests);
+    // A repeat has the same id and the same content.
+    let bodies: BTreeMap<_, Value> = requests
+        .iter()
+        .map(|it| (it.headers["webhook-id"].as_str(), serde_json::from_str(&it.body).unwrap()))
+        .collect();
+    let mut told: Vec<Value> = Vec::new();
+    for (id, body) in &bodies {
+        assert_eq!(body["type"] == "message", id.starts_with("late/"), "{id}: {body}");
+        let steps = body["data"]["steps"].as_array();
+        assert!(steps.is_none_or(|steps| steps.len() <= 100), "{} steps in one", steps.unwrap().len());
+        told.extend(steps.cloned().unwrap_or_else(|| vec![body["data"].clone()]));
+    }
+    // As they stand on the stream, of each incident the newest that came with the others.
+    let incidents: BTreeSet<_> = told.iter().map(|step| step["incident"].as_str().unwrap().to_owned()).collect();
+    assert_eq!((incidents.len(), requests.len() >= bodies.len() + 2), (131, true));
+    let kept = system.told("webhook").await;
+    assert_eq!((kept.len(), kept[&7]), (131, 2));
+    let seventh: Vec<_> = told.iter().filter(|step| step["incident"] == format!("{:032x}", 7)).collect();
+    assert_eq!(seventh.last().unwrap()["facts"], json!({"window_seconds": 600}));
 }

@@ -23,5 +23,6 @@ pub(crate) fn message(alert: Alert) -> Message {
         html: format!("<b>{title}</b>"),
         title,
         alert: Some(alert),
+        missed: Vec::new(),
     }
 }

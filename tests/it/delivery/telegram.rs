@@ -32,6 +32,7 @@ fn message(text: &str) -> Message {
     Message {
         key: format!("error/{text}"),
         alert: None,
+        missed: Vec::new(),
         title: text.to_owned(),
         text: text.to_owned(),
         html: format!("<b>{text}</b>"),

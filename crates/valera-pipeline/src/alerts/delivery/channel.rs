@@ -16,6 +16,8 @@ pub struct Message {
     pub key: String,
     /// The step, for channels that pass on data; `None` for what is not about one incident.
     pub alert: Option<Alert>,
+    /// The steps that it tells together, each the newest of its incident, where it tells what a channel was away for.
+    pub missed: Vec<Alert>,
     /// One line without markup, such as the subject of a mail.
     pub title: String,
     /// The whole without markup.

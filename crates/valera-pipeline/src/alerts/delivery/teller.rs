@@ -35,6 +35,8 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+/// Steps that are late, in one message to a program: some 50 KB.
+const LATE_STEPS: usize = 100;
 /// For so long a batch is told before the rest of it is given back: less than the consumer's `ack_wait`.
 const BUDGET: Duration = Duration::from_secs(20);
 /// A channel that asks for a longer pause is waited for outside of the batch.
@@ -122,8 +124,9 @@ impl Handler for Teller {
             }
         }
         let until = Instant::now() + BUDGET;
-        if !late.is_empty() {
-            let outcome = self.tell_late(&late, now).await?;
+        // People are told of everything at once, a program gets no more data than it takes.
+        for late in late.chunks(if wants_every_step { LATE_STEPS } else { usize::MAX }) {
+            let outcome = self.tell_late(late, now).await?;
             late.iter().for_each(|due| settle(&due.news.places, outcome));
         }
         // A booking waits neither behind the edits of a storm nor behind what else is new.

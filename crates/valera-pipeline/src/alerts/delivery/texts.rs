@@ -18,7 +18,9 @@ use crate::{
 use anyhow::Context as _;
 use chrono::{DateTime, Datelike as _, Utc};
 use chrono_tz::Tz;
+use data_encoding::HEXLOWER;
 use minijinja::{AutoEscape, Environment, HtmlEscape, Value, context, value::Serde};
+use sha2::{Digest as _, Sha256};
 use std::{fs, path::Path};
 
 /// The templates of a language, by file name.
@@ -107,9 +109,13 @@ impl Texts {
     pub(super) fn late(&self, steps: &[&Alert], now: DateTime<Utc>) -> anyhow::Result<Message> {
         let since = steps.iter().map(|step| step.at).min().unwrap_or(now);
         let incidents: Vec<Value> = steps.iter().map(|step| Value::from(Serde(step))).collect();
-        let key = steps.first().map(|step| step.msg_id()).unwrap_or_default();
         let message = self.render("late.txt", &context! { incidents, since => since.to_rfc3339() })?;
-        Ok(Message { key: format!("late/{key}"), ..message })
+        // Other steps are another message, however they begin.
+        let mut key = Sha256::new();
+        steps.iter().for_each(|step| key.update(step.msg_id() + "\n"));
+        let key = HEXLOWER.encode(&key.finalize()[..16]);
+        let missed = steps.iter().map(|&step| step.clone()).collect();
+        Ok(Message { key: format!("late/{key}"), missed, ..message })
     }
 
     /// A message that is about nothing; `key` is its own each time.
@@ -144,7 +150,7 @@ impl Texts {
         };
         let text = render(&self.plain)?;
         let title = text.lines().next().unwrap_or_default().to_owned();
-        Ok(Message { key: String::new(), alert: None, title, text, html: render(&self.html)? })
+        Ok(Message { key: String::new(), alert: None, missed: Vec::new(), title, text, html: render(&self.html)? })
     }
 
     /// Tries what may be shown on a sample of each.

@@ -139,7 +139,11 @@ fn body(message: &Message) -> Vec<u8> {
     let payload = match &message.alert {
         Some(step) => json!({"type": format!("alert.{}", step.phase.as_str()), "timestamp": step.at, "data": step}),
         None => {
-            json!({"type": "message", "timestamp": Utc::now(), "data": {"title": message.title, "text": message.text}})
+            let mut data = json!({"title": message.title, "text": message.text});
+            if !message.missed.is_empty() {
+                data["steps"] = json!(message.missed);
+            }
+            json!({"type": "message", "timestamp": Utc::now(), "data": data})
         }
     };
     payload.to_string().into_bytes()
