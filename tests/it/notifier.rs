@@ -122,3 +122,34 @@ async fn of_two_notifiers_one_sends_and_the_other_takes_over() {
     assert_eq!(second.stop().await.counters.of(Outcome::Stored), 1);
     assert_eq!(system.told("log").await, BTreeMap::from([(1, 2)]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_says_of_each_channel_how_far_it_is_who_serves_it_and_when_it_last_showed_something() {
+    let system = System::start().await;
+    let now = Utc::now();
+    let status = || -> Value {
+        let rows: Vec<Value> = serde_json::from_str(&system.says(&["status", "--json"]).well()).unwrap();
+        rows.into_iter().find(|row| row["name"] == "notify_log").unwrap()
+    };
+    system.step(1, 1, "firing", now, json!({})).await;
+    let waiting = status();
+    assert_eq!((&waiting["stream"], &waiting["pending"]), (&json!("ALERTS"), &json!(1)));
+    for nothing in ["holder", "last_ack_at", "last_shown_at"] {
+        assert_eq!(waiting[nothing], json!(null), "{nothing}: {waiting}");
+    }
+    let notifier = system.notify(Configured::Log);
+    system.drained_of("ALERTS", "notify_log").await;
+    let served = status();
+    let at = |name: &str| DateTime::parse_from_rfc3339(served[name].as_str().unwrap()).unwrap().to_utc();
+    assert!(at("last_shown_at") >= now && at("last_ack_at") >= now, "{served}");
+    assert_eq!((&served["pending"], &served["ack_pending"]), (&json!(0), &json!(0)));
+    let holder = served["holder"].as_str().unwrap().to_owned();
+    let bucket = bucket(&system.jetstream().await).await.unwrap();
+    let lease: Value = serde_json::from_slice(&bucket.get("lease.notify_log").await.unwrap().unwrap()).unwrap();
+    assert_eq!(lease["holder"], holder);
+    let table = system.says(&["status"]).well();
+    assert!(table.contains("Served by") && table.contains(&holder[holder.len() - 8..]), "{table}");
+    // Who has left serves nobody; what was shown stays.
+    notifier.stop().await;
+    assert_eq!((&status()["holder"], &status()["last_shown_at"]), (&json!(null), &served["last_shown_at"]));
+}

@@ -24,6 +24,8 @@ pub struct Progress {
     pub oldest_seconds: Option<u64>,
     /// When JetStream received that message.
     pub oldest_at: Option<DateTime<Utc>>,
+    /// When the consumer last settled something.
+    pub last_ack_at: Option<DateTime<Utc>>,
 }
 
 impl Progress {
@@ -32,12 +34,20 @@ impl Progress {
     /// # Errors
     /// When NATS does not answer, or the consumer is not what `topology apply` makes it.
     pub async fn of(context: &Context, consumer: &str) -> anyhow::Result<Self> {
-        let bound = topology::bind(context, STREAM, consumer).await?;
+        Self::on(context, STREAM, consumer).await
+    }
+
+    /// Asks for a consumer of any stream of ours.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub async fn on(context: &Context, stream: &str, consumer: &str) -> anyhow::Result<Self> {
+        let bound = topology::bind(context, stream, consumer).await?;
         let info = bound.cached_info();
         let next = info.ack_floor.stream_sequence + 1;
         let unsettled = info.num_pending > 0 || info.num_ack_pending > 0;
         let request = json!({"seq": next, "next_by_subj": ">"});
-        let oldest = if unsettled { stored::get(context, STREAM, request).await? } else { None };
+        let oldest = if unsettled { stored::get(context, stream, request).await? } else { None };
         Ok(Self {
             consumer: consumer.to_owned(),
             pending: info.num_pending,
@@ -45,6 +55,7 @@ impl Progress {
             redelivered: info.num_redelivered as u64,
             oldest_seconds: oldest.as_ref().map(|message| age_seconds(message.received_at)),
             oldest_at: oldest.map(|message| message.received_at),
+            last_ack_at: info.ack_floor.last_active,
         })
     }
 }

@@ -58,6 +58,7 @@ async fn reports_say_the_same_as_tables_as_json_and_as_csv() {
     }
     let consumers = json_of(system.says(&["status", "--json"]));
     assert_eq!((&consumers[0]["name"], &consumers[0]["pending"]), (&json!("persister"), &json!(0)));
+    assert_eq!((&consumers[3]["name"], &consumers[3]["holder"]), (&json!("notify_log"), &json!(null)));
     assert!(system.says(&["status", "--csv"]).well().starts_with("name,pending,"));
 }
 

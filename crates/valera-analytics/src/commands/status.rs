@@ -1,4 +1,4 @@
-//! `status`: how far each consumer is, and what is stored.
+//! `status`: how far each consumer and channel is, and what is stored.
 
 use crate::{
     config::{DatabaseArgs, NatsArgs},
@@ -9,7 +9,10 @@ use anyhow::Context;
 use async_nats::jetstream;
 use clap::Args;
 use valera_pipeline::{
-    alerts,
+    alerts::{
+        self,
+        delivery::{Configured, Standing},
+    },
     consume::Link,
     progress::Progress,
     service::{STREAM, Service},
@@ -19,7 +22,7 @@ use valera_pipeline::{
     },
 };
 
-/// Show how far each consumer is, and what is stored
+/// Show how far each consumer and channel is, and what is stored
 #[derive(Debug, Args)]
 pub struct Status {
     #[command(flatten)]
@@ -32,8 +35,9 @@ pub struct Status {
 
 impl Status {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let client = Link::new(&self.nats.nats_url, "valera-status").connect().await?;
-        let consumers = consumers(&jetstream::new(client)).await?;
+        let context = jetstream::new(Link::new(&self.nats.nats_url, "valera-status").connect().await?);
+        let mut consumers = consumers(&context).await?;
+        consumers.extend(channels(&context).await?);
         let mut writer = Writer::new(&self.database.database_url, "valera status", "")?;
         let holdings = reports::holdings(writer.connection().await?).await?;
         self.output
@@ -48,14 +52,18 @@ pub(super) async fn consumers(context: &jetstream::Context) -> anyhow::Result<Ve
     })?;
     let mut all = Vec::new();
     for name in Service::ALL.map(Service::name).into_iter().chain([alerts::NAME]) {
-        let progress = Progress::of(context, name).await?;
-        all.push(ConsumerStatus {
-            name: progress.consumer,
-            pending: progress.pending,
-            ack_pending: progress.ack_pending,
-            redelivered: progress.redelivered,
-            oldest_seconds: progress.oldest_seconds,
-        });
+        let holder = if name == alerts::NAME { alerts::holder(context, name).await? } else { None };
+        all.push(ConsumerStatus { holder, ..ConsumerStatus::of(STREAM, Progress::of(context, name).await?) });
+    }
+    Ok(all)
+}
+
+/// What stands in NATS of each channel, configured or not.
+async fn channels(context: &jetstream::Context) -> anyhow::Result<Vec<ConsumerStatus>> {
+    let mut all = Vec::new();
+    for channel in Configured::NAMES {
+        let Standing { progress, holder, last_shown_at } = Standing::of(context, channel).await?;
+        all.push(ConsumerStatus { holder, last_shown_at, ..ConsumerStatus::of(report::CHANNELS, progress) });
     }
     Ok(all)
 }

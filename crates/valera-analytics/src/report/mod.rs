@@ -36,7 +36,7 @@ pub use replays::{preview, replayed, replays};
 pub use retries::{
     ACCEPTED, FINISHED, NOT_PUBLISHED, Outlook, REJECTED_AGAIN, RetryCount, RetryTally, WAITING, outlooks, retries,
 };
-pub use status::{ConsumerStatus, status};
+pub use status::{CHANNELS, ConsumerStatus, status};
 pub use verdict::{repaired, verdict};
 
 /// A row of a report, with the columns of its CSV in the order of its fields: also an empty file says what it would hold.

@@ -129,11 +129,24 @@ fn consumers() -> Vec<ConsumerStatus> {
         ack_pending,
         redelivered: 0,
         oldest_seconds,
+        stream: "ANALYTICS".to_owned(),
+        last_ack_at: Some(noon()),
+        holder: None,
+        last_shown_at: None,
+    };
+    let channel = |name: &str, pending, holder: Option<&str>, last_shown_at| ConsumerStatus {
+        stream: CHANNELS.to_owned(),
+        holder: holder.map(str::to_owned),
+        last_shown_at,
+        ..consumer(name, pending, 0, None)
     };
     vec![
         consumer("persister", 0, 0, None),
         consumer("rollups", 120_400, 5_000, Some(3)),
         consumer("alerts", 17, 0, Some(600)),
+        channel("notify_telegram", 0, Some("019acb7e-7a07-7c3f-8b2a-0c5d1f2e3a4b"), Some(noon())),
+        channel("notify_webhook", 3, Some("019acb7e-7a07-7c3f-8b2a-0c5d1f2e3a4c"), None),
+        channel("notify_email", 120_400, None, None),
     ]
 }
 

@@ -140,6 +140,17 @@ async fn claim(bucket: &kv::Store, key: &str, holder: &str, ttl: Duration, over:
     }
 }
 
+/// Who holds a lease, as far as is known; `None` when it is free to take.
+///
+/// # Errors
+/// When NATS does not answer or `topology apply` has not run.
+pub async fn holder(context: &jetstream::Context, name: &str) -> anyhow::Result<Option<String>> {
+    let entry = bucket(context).await?.entry(format!("lease.{name}")).await.context("reading the lease")?;
+    let Some(entry) = entry else { return Ok(None) };
+    let is_free = is_free(context, &entry, "", Duration::ZERO).await?;
+    Ok(holder_of(&entry).filter(|_| !is_free))
+}
+
 fn holder_of(entry: &kv::Entry) -> Option<String> {
     let claim = serde_json::from_slice::<Claim>(&entry.value).ok();
     claim.filter(|_| entry.operation == kv::Operation::Put).map(|claim| claim.holder)

@@ -26,6 +26,7 @@ mod watch;
 
 pub use alert::{Alert, Phase, Severity, Withheld};
 pub use language::Language;
+pub use lease::holder;
 pub use mutes::{Mutes, bucket};
 pub use rules::Rules;
 pub use service::Settings;

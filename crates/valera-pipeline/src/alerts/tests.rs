@@ -305,6 +305,7 @@ fn a_lag_counts_what_is_unsettled_and_not_how_often_it_was_asked() {
             redelivered: 0,
             oldest_seconds: (unsettled > 0).then_some(oldest),
             oldest_at: None,
+            last_ack_at: None,
         };
         detector.read(start() + TimeDelta::seconds(5 * n as i64), &progress, &mut steps);
     }

@@ -5,14 +5,16 @@
 //! beside them, for good. It does not lock: one instance at a time sends. What must not be told twice is claimed first.
 
 use super::{super::mutes, channel::Shown};
+use crate::consume::stored;
 use anyhow::{Context as _, ensure};
 use async_nats::{
     HeaderMap,
     jetstream::{self, kv},
 };
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// As long as a step stands on `ALERTS`.
@@ -112,4 +114,18 @@ impl Memory {
     fn key(&self, incident: &str) -> String {
         format!("shown.{}.{incident}", self.channel)
     }
+}
+
+/// When a channel last noted that something was shown; `None` where nothing was for as long as it remembers.
+///
+/// # Errors
+/// When NATS does not answer.
+pub(super) async fn last_shown_at(
+    context: &jetstream::Context,
+    channel: &str,
+) -> anyhow::Result<Option<DateTime<Utc>>> {
+    let bucket = mutes::BUCKET;
+    let request = json!({"last_by_subj": format!("$KV.{bucket}.shown.{channel}.*")});
+    let last = stored::get(context, &format!("KV_{bucket}"), request).await?;
+    Ok(last.map(|entry| entry.received_at))
 }

@@ -16,6 +16,7 @@ mod once;
 pub mod pace;
 mod samples;
 mod service;
+mod standing;
 pub mod telegram;
 mod teller;
 mod texts;
@@ -23,6 +24,7 @@ mod troubles;
 pub mod webhook;
 
 pub use service::Notifier;
+pub use standing::Standing;
 pub use texts::Texts;
 
 use channel::Channel;
