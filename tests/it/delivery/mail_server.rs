@@ -1,11 +1,13 @@
 //! A mail server that misbehaves by script: it refuses a recipient, asks for patience, hangs, or takes a mail and cuts the
 //! line.
 
-use super::socket::listen;
+use super::{
+    socket::{Stream, listen},
+    tls::Identity,
+};
 use std::sync::{Arc, Mutex};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    net::TcpStream,
     task::JoinSet,
 };
 
@@ -63,6 +65,7 @@ struct Seen {
     /// By how a command begins, and how often; `HELLO` is the connection, `.` the end of a mail.
     quirks: Vec<(&'static str, usize, Does)>,
     mails: Vec<Mail>,
+    logins: Vec<String>,
     connections: usize,
 }
 
@@ -79,12 +82,35 @@ impl MailServer {
         let seen = Arc::<Mutex<Seen>>::default();
         let served = seen.clone();
         let (port, connections) = listen(move |stream| {
-            let served = serve(stream, served.clone());
+            let served = serve(Box::new(stream), None, served.clone());
             // The client may hang up whenever it likes.
             async { drop(served.await) }
         })
         .await;
         Self { port, seen, _connections: connections }
+    }
+
+    /// One that speaks TLS, from the first byte or once it was asked to.
+    pub(crate) async fn start_as(identity: Identity, is_asked: bool) -> Self {
+        let seen = Arc::<Mutex<Seen>>::default();
+        let served = seen.clone();
+        let (port, connections) = listen(move |stream| {
+            let (served, identity) = (served.clone(), identity.clone());
+            async move {
+                if is_asked {
+                    drop(serve(Box::new(stream), Some(identity), served).await);
+                } else if let Ok(stream) = identity.accept(stream).await {
+                    drop(serve(Box::new(stream), None, served).await);
+                }
+            }
+        })
+        .await;
+        Self { port, seen, _connections: connections }
+    }
+
+    /// Who logged in, as it was said.
+    pub(crate) fn logins(&self) -> Vec<String> {
+        self.seen.lock().unwrap().logins.clone()
     }
 
     /// What it does so many times with commands that begin so.
@@ -105,7 +131,12 @@ impl MailServer {
     }
 }
 
-async fn serve(stream: TcpStream, seen: Arc<Mutex<Seen>>) -> std::io::Result<()> {
+/// With an identity it offers STARTTLS; it lets everybody log in.
+async fn serve(
+    stream: Box<dyn Stream>,
+    mut identity: Option<Identity>,
+    seen: Arc<Mutex<Seen>>,
+) -> std::io::Result<()> {
     seen.lock().unwrap().connections += 1;
     let mut stream = BufReader::new(stream);
     let mut mail = None::<Mail>;
@@ -128,6 +159,12 @@ async fn serve(stream: TcpStream, seen: Arc<Mutex<Seen>>) -> std::io::Result<()>
                 Some(Does::CutsTheLine) => return Ok(()),
                 None if line == "HELLO" => "220 here",
                 None if line.starts_with("DATA") => "354 go on",
+                None if line.starts_with("EHLO") && identity.is_some() => "250-here\r\n250 STARTTLS",
+                None if line.starts_with("EHLO") => "250-here\r\n250 AUTH PLAIN",
+                None if line.starts_with("AUTH PLAIN") => {
+                    seen.lock().unwrap().logins.push(line.clone());
+                    "235 fine"
+                }
                 None => "250 fine",
             };
             if let Some(to) = line.strip_prefix("RCPT TO:<") {
@@ -135,6 +172,9 @@ async fn serve(stream: TcpStream, seen: Arc<Mutex<Seen>>) -> std::io::Result<()>
             }
             mail = (line.starts_with("DATA") && is_taken).then(|| Mail { to: recipient.clone(), lines: Vec::new() });
             stream.get_mut().write_all(format!("{says}\r\n").as_bytes()).await?;
+            if let Some(identity) = identity.take_if(|_| line == "STARTTLS") {
+                stream = BufReader::new(Box::new(identity.accept(stream.into_inner()).await?));
+            }
         }
         line.clear();
         if stream.read_line(&mut line).await? == 0 {

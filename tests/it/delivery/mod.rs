@@ -13,5 +13,6 @@ mod repeats;
 mod socket;
 mod steps;
 mod telegram;
+mod tls;
 mod up;
 mod webhook;

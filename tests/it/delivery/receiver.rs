@@ -1,13 +1,15 @@
 //! A receiver of webhooks that misbehaves by script: it answers anything, hangs, or takes a request and cuts the line.
 
-use super::socket::listen;
+use super::{
+    socket::{Stream, listen},
+    tls::Identity,
+};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex},
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::TcpStream,
     task::JoinSet,
 };
 
@@ -51,6 +53,22 @@ impl Receiver {
         Self { port, seen, _connections: connections }
     }
 
+    /// One that is spoken to over TLS.
+    pub(crate) async fn start_as(identity: Identity) -> Self {
+        let seen = Arc::<Mutex<Seen>>::default();
+        let served = seen.clone();
+        let (port, connections) = listen(move |stream| {
+            let (served, identity) = (served.clone(), identity.clone());
+            async move {
+                // The client may not like who it is.
+                let Ok(stream) = identity.accept(stream).await else { return };
+                serve(stream, served).await;
+            }
+        })
+        .await;
+        Self { port, seen, _connections: connections }
+    }
+
     /// What it does with the next requests; with all that follow, it answers 200.
     pub(crate) fn will(&self, script: impl IntoIterator<Item = Does>) {
         self.seen.lock().unwrap().script.extend(script);
@@ -67,7 +85,7 @@ impl Receiver {
 }
 
 /// One request a connection.
-async fn serve(stream: TcpStream, seen: Arc<Mutex<Seen>>) {
+async fn serve(stream: impl Stream, seen: Arc<Mutex<Seen>>) {
     seen.lock().unwrap().connections += 1;
     let mut stream = BufReader::new(stream);
     let Some(request) = read(&mut stream).await else { return };
@@ -88,7 +106,7 @@ async fn serve(stream: TcpStream, seen: Arc<Mutex<Seen>>) {
 }
 
 /// Nothing where the client went away before it had said all.
-pub(super) async fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
+pub(super) async fn read(stream: &mut BufReader<impl Stream>) -> Option<Request> {
     let mut headers = BTreeMap::new();
     let mut line = String::new();
     stream.read_line(&mut line).await.ok()?;

@@ -2,9 +2,15 @@
 
 use std::future::Future;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
+
+/// A connection, encrypted or not.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// Serves each connection on a port of its own; all of it ends when the second value is dropped.
 pub(crate) async fn listen<S>(serve: impl Fn(TcpStream) -> S + Send + 'static) -> (u16, JoinSet<()>)

@@ -108,9 +108,8 @@ impl Lease {
             return Ok(true);
         }
         // Either another's, or our own from a renewal whose answer was lost.
-        let entry = self.bucket.entry(&self.key).await.context("reading the lease")?;
-        match entry.filter(|entry| holder_of(entry).as_deref() == Some(&self.holder)) {
-            Some(ours) => self.revision = ours.revision,
+        match self.find_own().await? {
+            Some(revision) => self.revision = revision,
             None => {
                 self.until.send_replace(began);
                 return Ok(false);
@@ -119,13 +118,28 @@ impl Lease {
         Err(anyhow!("an earlier renewal got no answer"))
     }
 
+    /// Under which revision it stands, where it still is ours.
+    async fn find_own(&self) -> anyhow::Result<Option<u64>> {
+        let entry = self.bucket.entry(&self.key).await.context("reading the lease")?;
+        let own = entry.filter(|entry| holder_of(entry).as_deref() == Some(&self.holder));
+        Ok(own.map(|entry| entry.revision))
+    }
+
     /// Lets others in at once.
     pub(crate) async fn release(self) {
-        let released = self.bucket.delete_expect_revision(&self.key, Some(self.revision));
         // Where it was lost, or NATS is away, it ends by itself.
-        if let Ok(Ok(())) = tokio::time::timeout(self.ttl, released).await {
+        if let Ok(Ok(())) = tokio::time::timeout(self.ttl, self.give_up()).await {
             info!(lease = self.key, holder = self.holder, "released the lease");
         }
+    }
+
+    async fn give_up(&self) -> anyhow::Result<()> {
+        if self.bucket.delete_expect_revision(&self.key, Some(self.revision)).await.is_ok() {
+            return Ok(());
+        }
+        // The end of a term cuts a renewal off, which may have got through.
+        let Some(revision) = self.find_own().await? else { return Ok(()) };
+        Ok(self.bucket.delete_expect_revision(&self.key, Some(revision)).await?)
     }
 }
 
