@@ -6,7 +6,7 @@
 use super::{email::ANNA, mail_server::MailServer, receiver::Receiver, socket::Stream, webhook::SECRET};
 use crate::support::{Process, Said, System, eventually, program};
 use chrono::Utc;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use serde_json::json;
 use std::{
@@ -16,6 +16,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use uuid::Uuid;
 use valera_analytics::embedded::scratch_dir;
 
 /// Who a server says that it is; may change while it runs.
@@ -43,6 +44,8 @@ impl Authority {
     fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([]).unwrap();
+        // Two of them have nothing in common, not even a name.
+        params.distinguished_name.push(DnType::CommonName, Uuid::now_v7().to_string());
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let pem = params.self_signed(&key).unwrap().pem();
         Self { issuer: Issuer::new(params, key), pem }
