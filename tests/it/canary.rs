@@ -5,7 +5,7 @@
 use crate::support::{Said, System, eventually};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
-use std::{fs::File, process::Stdio};
+use std::{fs::File, path::Path, process::Stdio};
 use valera_events::catalogue::{EVENTS, EventSpec, PERSONAL_KEYS, PropertyKind, Sensitivity, find};
 use valera_pipeline::service::STREAM;
 
@@ -139,6 +139,40 @@ async fn a_retry_holds_no_canary_though_its_letter_does() {
     let stream = system.jetstream().await.get_stream(STREAM).await.unwrap();
     let message = stream.get_raw_message(2).await.unwrap();
     assert_clean("the retry", &format!("{:?} {}", message.headers, String::from_utf8_lossy(&message.payload)));
+}
+
+/// Nothing of the canaries is in the stream, in the services' log, in a table or in a letter, whatever its bytes.
+pub(crate) async fn assert_found_nowhere(system: &System, messages: u64) {
+    let stream = system.jetstream().await.get_stream(STREAM).await.unwrap();
+    assert_eq!(system.last_sequence().await, messages);
+    for sequence in 1..=messages {
+        let message = stream.get_raw_message(sequence).await.unwrap();
+        assert_clean("the stream", &String::from_utf8_lossy(&message.payload));
+        assert_clean("the stream's headers", &format!("{:?} {}", message.headers, message.subject));
+    }
+    assert_clean("the services' log", &log_of_the_services(system).await);
+    for (table, rows) in everything_kept(system).await {
+        assert_clean(&table, &rows);
+    }
+    let letters: Vec<(Vec<u8>, String)> =
+        system.rows("SELECT payload, coalesce(headers::text, '') FROM dead_letters").await;
+    assert!(letters.len() > 20, "{} letters", letters.len());
+    for (payload, headers) in letters {
+        assert_clean("a letter", &format!("{} {headers}", String::from_utf8_lossy(&payload)));
+    }
+    let stored = system.count("SELECT count(*) FROM analytics_events").await;
+    assert!(stored > 100, "{stored} events are stored");
+}
+
+/// The same of the files of a spool that has something in it.
+pub(crate) fn assert_clean_spool(dir: &Path) {
+    let mut spooled = 0;
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        spooled += bytes.len();
+        assert_clean("the spool", &String::from_utf8_lossy(&bytes));
+    }
+    assert!(spooled > 100_000, "{spooled} bytes: were the events spooled at all?");
 }
 
 /// Runs the services as the product does, at a level that says much, until all is settled.

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use valera_events::privacy::{is_pseudonym, pseudonymise_body, scrub};
+use valera_events::privacy::{conceal_body, is_pseudonym, pseudonymise_body, scrub};
 use valera_events::{Event, Headers, PseudonymKeys, Verdict, check};
 
 #[derive(Deserialize)]
@@ -297,4 +297,30 @@ fn the_sdk_looks_at_plain_texts_too_and_keeps_ids_apart() {
     // A price is a number, however it is written.
     assert_eq!(one["estimated_total"], "79165550123");
     assert_eq!(booking("bk-1042")["booking_id"], "bk-1042");
+}
+
+#[test]
+fn a_body_is_concealed_as_the_sdk_conceals_and_its_envelope_too() {
+    let concealed = |body: &Value| -> Value {
+        let text = body.to_string();
+        let once = conceal_body("analytics.error_occurred", text.as_bytes(), &keys()).unwrap();
+        assert_eq!(conceal_body("analytics.error_occurred", &once, &keys()).unwrap(), once, "twice is not once");
+        serde_json::from_slice(&once).unwrap()
+    };
+    let properties = json!({"context": "call +7 916 555-01-23", "error_class": "a@example.org"});
+    let said = concealed(&json!({
+        "event_id": "for +7 916 555-01-23", "chat_id": "8 916 555-01-23", "occurred_at": ["a@example.org"],
+        "session_id": "+79165550123", "platform": "8(916)5550123", "properties": properties,
+    }));
+    assert_eq!(said["properties"], sent("error_occurred", &properties));
+    let blotted = json!(["for [phone]", "[phone]", ["[email]"], "[phone]", "[phone]"]);
+    assert_eq!(
+        json!(["event_id", "chat_id", "occurred_at", "session_id", "platform"].map(|field| &said[field])),
+        blotted
+    );
+    let whole = json!({
+        "event_id": "01976520-1234-7123-8123-916555012345", "chat_id": "79165550123",
+        "occurred_at": "2026-11-28 09:16:55 UTC", "session_id": "chat-42", "platform": "telegram",
+    });
+    assert_eq!(concealed(&whole), whole);
 }

@@ -1,5 +1,6 @@
 //! What the gateway promises to those who publish by HTTP.
 
+mod canary;
 mod chats;
 mod hostile;
 mod kills;

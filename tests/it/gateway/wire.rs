@@ -2,7 +2,7 @@
 
 use crate::support::{Process, System, eventually};
 use serde_json::Value;
-use std::{collections::BTreeMap, fs, net::SocketAddr};
+use std::{collections::BTreeMap, fs, net::SocketAddr, process::Command};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpSocket, TcpStream},
@@ -21,6 +21,14 @@ pub(crate) struct Served {
 impl Served {
     /// On a port that was free a moment ago, with settings of its own.
     pub(crate) async fn start(system: &System, settings: &[(&str, &str)]) -> Self {
+        Self::start_after(system, |command| {
+            command.envs(settings.iter().copied());
+        })
+        .await
+    }
+
+    /// Once something else is done to its command.
+    pub(super) async fn start_after(system: &System, prepare: impl FnOnce(&mut Command)) -> Self {
         let tokens = system.dir().join("tokens");
         fs::write(&tokens, format!("bot:{TOKEN}\nshop:{OTHER}\n")).unwrap();
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -31,8 +39,8 @@ impl Served {
             .args(["run", "gateway"])
             .env("VALERA_GATEWAY_ADDRESS", at.to_string())
             .env("VALERA_GATEWAY_TOKENS_FILE", tokens)
-            .env("VALERA_GATEWAY_SPOOL", system.dir().join("spool"))
-            .envs(settings.iter().copied());
+            .env("VALERA_GATEWAY_SPOOL", system.dir().join("spool"));
+        prepare(&mut command);
         let mut process = Process::of(command);
         eventually("the gateway listens", async || {
             assert!(process.has_ended().is_none(), "the gateway ended");

@@ -3,7 +3,7 @@
 
 use super::spool;
 use crate::{
-    canary::{CANARIES, assert_clean, everything_kept, free_text, log_of_the_services, personal},
+    canary::{CANARIES, assert_clean, assert_clean_spool, assert_found_nowhere, free_text, personal},
     support::{Speaker, System, enable},
 };
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use std::{fs::File, process::Command};
 use valera_events::catalogue::EVENTS;
 
 /// Every event of the catalogue with canaries under every property, whatever its type, and in the envelope.
-fn lines() -> Vec<Value> {
+pub(crate) fn lines() -> Vec<Value> {
     let mut lines = Vec::new();
     for canary in CANARIES.iter().map(ToString::to_string).chain([free_text()]) {
         for spec in EVENTS {
@@ -58,13 +58,7 @@ async fn a_canary_that_the_bot_lets_slip_is_found_nowhere() {
     let kept = said.iter().filter(|word| *word == "queued" || *word == "flawed").count();
     assert_eq!(kept, lines.len());
 
-    let mut spooled = 0;
-    for entry in std::fs::read_dir(spool(&system)).unwrap() {
-        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-        spooled += bytes.len();
-        assert_clean("the spool", &String::from_utf8_lossy(&bytes));
-    }
-    assert!(spooled > 100_000, "{spooled} bytes: were the events spooled at all?");
+    assert_clean_spool(&spool(&system));
 
     system.local.nats.restart().await.unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_speaker"));
@@ -75,24 +69,5 @@ async fn a_canary_that_the_bot_lets_slip_is_found_nowhere() {
     assert!(said.contains("the spool is open"), "the log says nothing:\n{said}");
     assert_clean("the bot's log", &said);
 
-    let stream = system.jetstream().await.get_stream("ANALYTICS").await.unwrap();
-    assert_eq!(system.last_sequence().await, lines.len() as u64);
-    for sequence in 1..=lines.len() as u64 {
-        let message = stream.get_raw_message(sequence).await.unwrap();
-        assert_clean("the stream", &String::from_utf8_lossy(&message.payload));
-        assert_clean("the stream's headers", &format!("{:?} {}", message.headers, message.subject));
-    }
-
-    assert_clean("the services' log", &log_of_the_services(&system).await);
-    for (table, rows) in everything_kept(&system).await {
-        assert_clean(&table, &rows);
-    }
-    let letters: Vec<(Vec<u8>, String)> =
-        system.rows("SELECT payload, coalesce(headers::text, '') FROM dead_letters").await;
-    assert!(letters.len() > 20, "{} letters", letters.len());
-    for (payload, headers) in letters {
-        assert_clean("a letter", &format!("{} {headers}", String::from_utf8_lossy(&payload)));
-    }
-    let stored = system.count("SELECT count(*) FROM analytics_events").await;
-    assert!(stored > 100, "{stored} events are stored");
+    assert_found_nowhere(&system, lines.len() as u64).await;
 }

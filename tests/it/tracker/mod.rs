@@ -3,7 +3,7 @@
 //! Trackers in this process meet servers and disks that misbehave; those that are killed live in a process of their own.
 
 mod bot;
-mod canary;
+pub(crate) mod canary;
 mod dialogs;
 mod disks;
 mod kills;

@@ -7,7 +7,6 @@
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
-use std::borrow::Cow;
 use uuid::Uuid;
 use valera_events::{
     Headers, PseudonymKeys, Reason, ReasonCode, Verdict, check,
@@ -27,20 +26,11 @@ pub(super) fn admit(text: &str, keys: &PseudonymKeys, now: DateTime<Utc>) -> Res
     let named = json::parse_object(text.as_bytes()).ok_or_else(refused)?;
     let shown = privacy::scrub(text_of(&named, "event_name").unwrap_or_default());
     let subject = subject::of_event_or_invalid(&shown);
-    let concealed = privacy::pseudonymise_body(&subject, text.as_bytes(), keys).ok_or_else(refused)?;
+    let concealed = privacy::conceal_body(&subject, text.as_bytes(), keys).ok_or_else(refused)?;
     let mut members = json::parse_object(&concealed).ok_or_else(refused)?;
     let was = members.len();
     members.retain(|(key, node)| key != "event_id" || *node != Node::Null);
     let mut changed = members.len() < was;
-    for (key, node) in &mut members {
-        if let ("event_name" | "session_id" | "platform", Node::String(value)) = (key.as_ref(), node)
-            && let Cow::Owned(shown) = privacy::scrub(value)
-            && shown != *value
-        {
-            *value = Cow::Owned(shown);
-            changed = true;
-        }
-    }
     let at = text_of(&members, "occurred_at").and_then(parse_rfc3339).unwrap_or(now);
     let event_id = match members.iter().find(|(key, _)| key == "event_id") {
         None => {

@@ -3,7 +3,8 @@
 //! It runs in the SDK, before an event reaches spool or stream, and again in the consumers for publishers that did
 //! without; so doing it twice is doing it once.
 //!
-//! It does not touch keys, only values, nor numbers but those under personal keys; texts that the catalogue marks plain it touches in the SDK alone.
+//! It does not touch keys, only values, nor numbers but those under personal keys; texts that the catalogue marks plain it touches
+//! in the SDK and the gateway alone.
 
 mod body;
 mod normalise;
@@ -17,7 +18,7 @@ use crate::catalogue::{self, EventSpec, PersonalKind, PropertyKind, Sensitivity}
 use crate::json::{self, Members, Node};
 use crate::keys::PseudonymKeys;
 
-pub use body::pseudonymise_body;
+pub use body::{conceal_body, pseudonymise_body};
 pub use pseudonym::is_pseudonym;
 pub use scrub::scrub;
 
@@ -35,8 +36,8 @@ pub(crate) fn pseudonymise(properties: &mut Members<'_>, spec: Option<&'static E
     }
 }
 
-/// What the SDK does before anything leaves the bot: as above, and the texts that the catalogue marks plain are looked at
-/// too. A model or a context with a phone number in it is a mistake of the bot, and here is the last place to catch it.
+/// What the SDK does before anything leaves the bot, and the gateway before it keeps anything: as above, and the texts that the catalogue marks plain are looked at
+/// too. A model or a context with a phone number in it is a mistake of the bot, and this is the last place to catch it.
 /// An id that reads like one becomes a pseudonym, so that equal ids stay equal.
 ///
 /// Judges by `spec` alone, so it serves flawed events too. Idempotent.
