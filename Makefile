@@ -16,7 +16,7 @@ setup: ## Fetch nats-server, PostgreSQL and the tests' clients: no root, no Dock
 test: setup ## Run every test, on real servers
 	@scripts/test
 
-proof: setup ## Run the long counts: thirty kills over 200,000 events, fifty of detection, fifty of delivery, fifty of replays from stream and from files, servers away for a minute, a bot killed 200 times, 2,000 stories in any order, a gateway flooded by 100,000 requests
+proof: setup ## Run the long counts: thirty kills over 200,000 events, fifty of detection, fifty of delivery, fifty of replays from stream and from files, rebuilds beside 1,000 events a second, servers away for a minute, a bot killed 200 times, 2,000 stories in any order, a gateway flooded by 100,000 requests
 	cargo build --release --locked --package valera-analytics
 	$(with_tools) export PROPTEST_CASES=$${PROPTEST_CASES:-2000} && \
 		cargo test --release --package valera-tests --locked -- --ignored --test-threads 1 --nocapture survival tracker any_order alerts delivery gateway

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use valera_pipeline::{
+    progress::Progress,
     rebuild::Rebuild,
     service::Service,
     store::shadow::{PREVIOUS, note_arrivals},
@@ -82,16 +83,33 @@ async fn rebuild_three_times(system: &System, persister: Running) -> anyhow::Res
     Ok(persister)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn rebuilds_under_live_load_lose_nothing_and_readers_see_neither_gap_nor_half() {
+/// Watches until told to stop; gives the longest that an event had waited for the live folds, in seconds.
+#[allow(clippy::disallowed_methods, reason = "the test is the supervisor")]
+fn watcher(system: &System, enough: CancellationToken) -> tokio::task::JoinHandle<u64> {
+    let url = system.local.nats.url();
+    tokio::spawn(async move {
+        let context = async_nats::jetstream::new(async_nats::connect(url).await.unwrap());
+        let mut longest = 0;
+        while !enough.is_cancelled() {
+            let progress = Progress::of(&context, Service::Rollups.name()).await.unwrap();
+            longest = longest.max(progress.oldest_seconds.unwrap_or(0));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        longest
+    })
+}
+
+/// Rebuilds over so much history and beside so much load; gives the longest that an event had waited for the live folds.
+async fn rebuilt_beside(history: usize, per_second: u32) -> u64 {
     let system = System::start().await;
-    Load::start(&system, 2_000, 500).await.stop().await;
+    Load::start(&system, 2_000, history).await.stop().await;
     system.settle().await;
-    let first = Load::start(&system, 500, 2_000).await;
+    let load = Load::start(&system, per_second, 2_000).await;
     let rollups = system.run(Service::Rollups);
     let persister = system.run(Service::Persister);
     let enough = CancellationToken::new();
     let reading = reader(&system, enough.clone());
+    let watching = watcher(&system, enough.clone());
 
     let persister = match rebuild_three_times(&system, persister).await {
         Ok(persister) => persister,
@@ -101,7 +119,7 @@ async fn rebuilds_under_live_load_lose_nothing_and_readers_see_neither_gap_nor_h
         }
     };
 
-    first.stop().await;
+    load.stop().await;
     system.drained().await;
     enough.cancel();
     let answers = reading.await.unwrap().unwrap_or_else(|cause| panic!("{cause:#}"));
@@ -112,6 +130,20 @@ async fn rebuilds_under_live_load_lose_nothing_and_readers_see_neither_gap_nor_h
     let letters = system.rows::<(String,)>("SELECT reasons::text FROM dead_letters LIMIT 5").await;
     assert!(letters.is_empty(), "dead letters: {letters:?}");
     assert_rollups_agree(&system).await;
+    watching.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn rebuilds_under_live_load_lose_nothing_and_readers_see_neither_gap_nor_half() {
+    rebuilt_beside(500, 500).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "a proof: it measures, so it wants the machine for itself"]
+async fn survival_of_rebuilds_beside_a_thousand_events_a_second_that_are_folded_within_five_seconds() {
+    let longest = rebuilt_beside(100_000, 1_000).await;
+    println!("an event waited {longest} s at most");
+    assert!(longest < 5, "an event waited {longest} s for the live folds");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,16 +23,15 @@ pub async fn exchange(
     tables: &BTreeSet<String>,
     incoming: &str,
 ) -> Result<(), Failure> {
-    // Below deadlock_timeout: a reader that holds what we want and wants what we hold is never the victim.
     sqlx::raw_sql("SET LOCAL lock_timeout = '400ms'; SET LOCAL search_path = pg_catalog")
         .execute(&mut *connection)
         .await?;
     let outgoing_parts = parts(connection, tables, "rollups").await?;
     let incoming_parts = parts(connection, tables, incoming).await?;
     let (readers, rebind) = dependents(connection, tables).await?;
-    let lock: Vec<&str> = readers.iter().chain(&outgoing_parts).map(String::as_str).collect();
-    let mut script = vec![format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", lock.join(", "))];
-    script.push("CREATE SCHEMA rollups_outgoing".to_owned());
+    let wanted: Vec<&str> = readers.iter().chain(&outgoing_parts).map(String::as_str).collect();
+    lock(connection, &wanted).await?;
+    let mut script = vec!["CREATE SCHEMA rollups_outgoing".to_owned()];
     script.extend(outgoing_parts.iter().map(|table| format!("ALTER TABLE {table} SET SCHEMA rollups_outgoing")));
     script.extend(incoming_parts.iter().map(|table| format!("ALTER TABLE {table} SET SCHEMA rollups")));
     script.extend(rebind);
@@ -43,6 +42,24 @@ pub async fn exchange(
     script.push(format!("ALTER SCHEMA rollups_outgoing RENAME TO {PREVIOUS}"));
     run(connection, &script).await?;
     Ok(())
+}
+
+/// Locks all of it, or gives up within a time for all together. That is below deadlock_timeout, so that a reader who holds
+/// what we want and waits for what we hold is never the victim; with a limit to each wait only, he could wait through
+/// several.
+async fn lock(connection: &mut PgConnection, wanted: &[&str]) -> Result<(), Failure> {
+    let limit = |limit: &str| vec![format!("SET LOCAL statement_timeout = '{limit}'")];
+    run(connection, &limit("400ms")).await?;
+    match run(connection, &[format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", wanted.join(", "))]).await {
+        Err(cause) if is_over_time(&cause) => Err(Failure::LockTimeout),
+        locked => Ok(locked?),
+    }?;
+    Ok(run(connection, &limit("0")).await?)
+}
+
+/// 57014: the server has ended the statement.
+fn is_over_time(cause: &sqlx::Error) -> bool {
+    cause.as_database_error().and_then(|refusal| refusal.code()).is_some_and(|sqlstate| sqlstate == "57014")
 }
 
 /// The tables and their partitions, qualified.
