@@ -16,7 +16,7 @@ use crate::{
         Calendar, Failure, Partitions, Writer, comparison,
         exchange::exchange,
         inbox,
-        raw::{self, RawRow},
+        raw::{self, Page, RawRow},
         shadow as store,
     },
 };
@@ -31,8 +31,8 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Events in one fold.
-const BATCH: i64 = 12_000;
+/// Events in one fold; bounded in bytes too, since two batches of the largest events would be 1.6 GB.
+const BATCH: Page = Page { rows: 12_000, bytes: 8 << 20 };
 
 /// The lock is asked for when no more than this is to be folded under it: some tenths of a second.
 const FEW: i64 = 1_000;

@@ -59,7 +59,8 @@ async fn lock(connection: &mut PgConnection, wanted: &[&str]) -> Result<(), Fail
 
 /// 57014: the server has ended the statement.
 fn is_over_time(cause: &sqlx::Error) -> bool {
-    cause.as_database_error().and_then(|refusal| refusal.code()).is_some_and(|sqlstate| sqlstate == "57014")
+    let Some(refusal) = cause.as_database_error() else { return false };
+    refusal.code().is_some_and(|sqlstate| sqlstate == "57014")
 }
 
 /// The tables and their partitions, qualified.

@@ -107,33 +107,52 @@ pub struct RawRow {
     pub content_hash: Vec<u8>,
 }
 
-macro_rules! read {
-    () => {
-        "SELECT event_id, event_name, chat_id, properties::text, occurred_at, platform, content_hash FROM analytics_events"
-    };
+/// How much is read at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    pub rows: i64,
+    /// Of properties; the row that reaches it is the last.
+    pub bytes: i64,
 }
 
-/// The next rows above an id, in the order of ids, at most `limit`.
+/// The next rows above an id, in the order of ids, a page at most.
 ///
 /// # Errors
 /// When Postgres does not answer.
-pub async fn after(connection: &mut PgConnection, id: Uuid, limit: i64) -> anyhow::Result<Vec<RawRow>> {
-    sqlx::query_as(concat!(read!(), " WHERE event_id > $1 ORDER BY event_id LIMIT $2"))
+pub async fn after(connection: &mut PgConnection, id: Uuid, page: Page) -> anyhow::Result<Vec<RawRow>> {
+    sqlx::query_as(AssertSqlSafe(read("event_id > $3")))
+        .bind(page.rows)
+        .bind(page.bytes)
         .bind(id)
-        .bind(limit)
         .fetch_all(connection)
         .await
         .context("reading raw events")
 }
 
-/// Rows whose ids have been noted in `schema`, in the order of ids, at most `limit`.
+/// Rows whose ids have been noted in `schema`, in the order of ids, a page at most.
 ///
 /// # Errors
 /// When Postgres does not answer.
-pub async fn arrived(connection: &mut PgConnection, schema: &str, limit: i64) -> anyhow::Result<Vec<RawRow>> {
-    let query = format!(
-        concat!(read!(), " WHERE event_id IN (SELECT event_id FROM {schema}.arrived) ORDER BY event_id LIMIT $1"),
-        schema = schema
-    );
-    sqlx::query_as(AssertSqlSafe(query)).bind(limit).fetch_all(connection).await.context("reading raw events")
+pub async fn arrived(connection: &mut PgConnection, schema: &str, page: Page) -> anyhow::Result<Vec<RawRow>> {
+    let query = read(&format!("event_id IN (SELECT event_id FROM {schema}.arrived)"));
+    let query = sqlx::query_as(AssertSqlSafe(query)).bind(page.rows).bind(page.bytes);
+    query.fetch_all(connection).await.context("reading raw events")
+}
+
+fn read(which: &str) -> String {
+    format!(
+        "SELECT event_id, event_name, chat_id, properties, occurred_at, platform, content_hash
+         FROM (
+            SELECT *, sum(octet_length(properties)) OVER (ORDER BY event_id) - octet_length(properties) AS bytes_before
+            FROM (
+                SELECT event_id, event_name, chat_id, properties::text AS properties, occurred_at, platform, content_hash
+                FROM analytics_events
+                WHERE {which}
+                ORDER BY event_id
+                LIMIT $1
+            ) AS rows
+         ) AS page
+         WHERE bytes_before < $2
+         ORDER BY event_id"
+    )
 }
