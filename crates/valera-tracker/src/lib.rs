@@ -25,7 +25,6 @@
 
 pub mod config;
 pub mod event;
-mod helpers;
 mod prepare;
 pub mod publisher;
 mod queue;
@@ -37,6 +36,7 @@ mod switches;
 mod throttle;
 pub mod tracked;
 pub mod tracker;
+mod words;
 mod worker;
 
 pub use config::{Config, ConfigError, Limits};
