@@ -9,9 +9,9 @@ use crate::consume::stored;
 use anyhow::{Context as _, ensure};
 use async_nats::{
     HeaderMap,
-    jetstream::{self, kv},
+    header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+    jetstream::{self, context::PublishErrorKind, kv},
 };
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -56,14 +56,25 @@ impl Memory {
     /// # Errors
     /// When the bucket did not take it.
     pub(super) async fn keep(&self, incident: &str, told: &Told) -> anyhow::Result<()> {
+        let value = serde_json::to_vec(told).context("writing what was shown")?;
+        self.write(&self.key(incident), value, None).await.map(drop)
+    }
+
+    /// Writes what ends by itself; over this revision when it is given, and `false` when another one stands there.
+    async fn write(&self, key: &str, value: Vec<u8>, over: Option<u64>) -> anyhow::Result<bool> {
         let mut headers = HeaderMap::new();
         headers.insert("Nats-TTL", KEPT);
-        let subject = format!("$KV.{}.{}", mutes::BUCKET, self.key(incident));
-        let value = serde_json::to_vec(told).context("writing what was shown")?;
+        if let Some(over) = over {
+            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, over.to_string());
+        }
+        let subject = format!("$KV.{}.{key}", mutes::BUCKET);
         let ack = self.context.publish_with_headers(subject, headers, value.into()).await;
-        let ack = ack.context("keeping what was shown")?.await.context("keeping what was shown")?;
+        let ack = match ack.context("keeping what was shown")?.await {
+            Err(cause) if cause.kind() == PublishErrorKind::WrongLastSequence => return Ok(false),
+            ack => ack.context("keeping what was shown")?,
+        };
         ensure!(ack.stream == format!("KV_{}", mutes::BUCKET), "kept what was shown in {}", ack.stream);
-        Ok(())
+        Ok(true)
     }
 
     /// What the channel has found out about where it writes.
@@ -91,11 +102,14 @@ impl Memory {
     /// # Errors
     /// When the bucket did not take it, or no answer came.
     pub(super) async fn claim(&self, incident: &str) -> anyhow::Result<bool> {
-        match self.bucket.create_with_ttl(self.claim_key(incident), Bytes::new(), KEPT_FOR).await {
-            Ok(_) => Ok(true),
-            Err(cause) if cause.kind() == kv::CreateErrorKind::AlreadyExists => Ok(false),
-            Err(cause) => Err(cause).context("claiming what is to be shown"),
-        }
+        let key = self.claim_key(incident);
+        let standing = self.bucket.entry(&key).await.context("reading what was claimed")?;
+        let over = match standing {
+            None => 0,
+            Some(entry) if entry.operation != kv::Operation::Put => entry.revision,
+            Some(_) => return Ok(false),
+        };
+        self.write(&key, Vec::new(), Some(over)).await
     }
 
     /// Says that nothing was shown.
