@@ -98,6 +98,14 @@ async fn bookings_that_a_catalogue_refused_come_back_and_the_funnel_is_what_it_s
     deliver_everything_again(&system).await;
     system.settle().await;
     assert_eq!(everything(&system).await, whole);
+    replay_everything(&system);
+    assert_eq!(everything(&system).await, whole);
+}
+
+fn replay_everything(system: &System) {
+    for into in Service::ALL {
+        system.says(&["replay", "--into", into.name()]).well();
+    }
 }
 
 async fn deliver_everything_again(system: &System) {
@@ -126,5 +134,7 @@ async fn the_original_under_a_catalogue_that_accepts_it_adds_no_row_and_no_lette
 
     system.publish(BOOKING, &[("Nats-Msg-Id", "booking/1")], original.body.clone()).await;
     system.settle().await;
+    assert_eq!(everything(&system).await, whole);
+    replay_everything(&system);
     assert_eq!(everything(&system).await, whole);
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use valera_pipeline::{
     rebuild::{Rebuild, RollupDifference},
-    service::Service,
+    service::{STREAM, Service},
+    topology,
 };
 
 async fn built(system: &System) -> Rebuild {
@@ -130,9 +131,12 @@ async fn what_differs_is_shown_before_it_is_swapped_in_and_nothing_is_swapped_wi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rollup_that_is_new_is_filled_with_history() {
+async fn a_rollup_that_is_new_is_filled_with_history_that_the_stream_no_longer_holds() {
     let system = system_with_history().await;
     let before = contents(&system).await;
+    let context = system.jetstream().await;
+    context.delete_stream(STREAM).await.unwrap();
+    topology::apply(&context).await.unwrap();
     // As its migration leaves it behind: there, and empty.
     sqlx::raw_sql("TRUNCATE rollups.errors_hourly, rollups.response_histograms_hourly")
         .execute(&mut system.postgres().await)
