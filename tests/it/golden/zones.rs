@@ -146,7 +146,7 @@ async fn days_of_23_and_of_25_hours_hold_what_happened_in_them() {
     // In 2026 Berlin's clocks go from 02:00 to 03:00 on March 29th and from 03:00 back to 02:00 on October 25th.
     say(
         &system,
-        "2026-03-28T23:59:59+01:00  1  ai_dialog_started  {}
+        r#"2026-03-28T23:59:59+01:00  1  ai_dialog_started  {}
          2026-03-29T00:00:00+01:00  2  ai_dialog_started  {}
          2026-03-29T01:59:59+01:00  3  ai_dialog_started  {}
          2026-03-29T03:00:00+02:00  4  ai_dialog_started  {}
@@ -154,10 +154,14 @@ async fn days_of_23_and_of_25_hours_hold_what_happened_in_them() {
          2026-03-30T00:00:00+02:00  6  ai_dialog_started  {}
          2026-10-24T23:59:59+02:00  1  ai_dialog_started  {}
          2026-10-25T00:00:00+02:00  2  ai_dialog_started  {}
+         2026-10-25T01:30:00+02:00  3  ai_response_time  {"duration_ms":1,"model_used":"m"}
+         2026-10-25T02:30:00+02:00  3  ai_response_time  {"duration_ms":1,"model_used":"m"}
+         2026-10-25T02:30:00+01:00  3  ai_response_time  {"duration_ms":1,"model_used":"m"}
+         2026-10-25T03:30:00+01:00  3  ai_response_time  {"duration_ms":1,"model_used":"m"}
          2026-10-25T02:30:00+02:00  3  ai_dialog_started  {}
          2026-10-25T02:30:00+01:00  3  ai_dialog_started  {}
          2026-10-25T23:59:59+01:00  4  ai_dialog_started  {}
-         2026-10-26T00:00:00+01:00  5  ai_dialog_started  {}",
+         2026-10-26T00:00:00+01:00  5  ai_dialog_started  {}"#,
     )
     .await;
     settle(&system).await;
@@ -172,11 +176,16 @@ async fn days_of_23_and_of_25_hours_hold_what_happened_in_them() {
          2026-10-26  1  1",
     )
     .await;
-    // The hour that came twice is two hours.
+    // The hour that came twice is two hours, and has two names.
+    let said =
+        system.says(&["latency", "--by", "hour", "--from", "2026-10-25", "--to", "2026-10-25", "--csv"]).well();
+    let hours: Vec<_> = said.lines().skip(1).filter_map(|line| line.split(',').next()).collect();
+    assert_eq!(hours, ["2026-10-25 01:00", "2026-10-25 02:00 +02", "2026-10-25 02:00 +01", "2026-10-25 03:00"]);
     assert_table(
         &system,
         "SELECT hour, events FROM rollups.event_counts_hourly
-         WHERE hour BETWEEN '2026-10-25 00:00Z' AND '2026-10-25 02:00Z' ORDER BY hour",
+         WHERE event_name = 'ai_response_time' AND hour BETWEEN '2026-10-25 00:00Z' AND '2026-10-25 01:00Z'
+         ORDER BY hour",
         "2026-10-25T00:00:00+00:00  1
          2026-10-25T01:00:00+00:00  1",
     )

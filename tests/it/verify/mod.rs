@@ -134,6 +134,18 @@ async fn every_column_that_a_rollup_stores_is_recounted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_fold_that_takes_its_time_holds_no_verify_up() {
+    let system = System::start().await;
+    event("cart_confirmed", 1, Utc::now(), json!({})).publish(&system).await;
+    system.settle().await;
+    let mut fold = system.postgres().await;
+    let mut fold = fold.begin().await.unwrap();
+    inbox::lock(&mut fold).await.unwrap();
+    let found = tokio::time::timeout(Duration::from_secs(20), verdict(&system)).await;
+    assert!(found.expect("verify waited for the folds' lock").agrees());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_rollups_have_not_reached_is_pending_and_no_difference() {
     let system = System::start().await;
     publish(&system, 2).await;

@@ -18,8 +18,8 @@ use valera_pipeline::{
 /// Recount every rollup from raw events; exit 1 when anything differs
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Seconds to wait for events that the rollups have and raw has not
-    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    /// Seconds to wait for events that the rollups have and raw has not, at most 240
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=240))]
     wait: u64,
     /// Write the recount over buckets that differ; folds wait meanwhile, events are kept
     #[arg(long)]

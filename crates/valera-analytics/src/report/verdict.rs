@@ -2,7 +2,7 @@
 //!
 //! It does not decide whether the verdict is good: `Verdict::agrees` does.
 
-use super::table::{self, Column, number, text};
+use super::table::{self, Column, harmless, number, text};
 use crate::terminal::Style;
 use uuid::Uuid;
 use valera_pipeline::verify::{BucketDifference, Repaired, Verdict};
@@ -52,7 +52,7 @@ pub fn repaired(repaired: Repaired) -> String {
 pub(super) fn bucket(rollup: &str, difference: &BucketDifference, other: &str) -> String {
     let BucketDifference { key, kept, recounted } = difference;
     let key: Vec<_> = key.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    format!("{rollup} {}: kept {kept}, {other} {recounted}\n", key.join(" "))
+    format!("{rollup} {}\n", harmless(&format!("{}: kept {kept}, {other} {recounted}", key.join(" "))))
 }
 
 fn named(ids: &[Uuid], what: &str) -> String {
@@ -62,4 +62,42 @@ fn named(ids: &[Uuid], what: &str) -> String {
     let shown: Vec<_> = ids.iter().take(SHOWN).map(Uuid::to_string).collect();
     let more = if ids.len() > SHOWN { ", …" } else { "" };
     format!("{} events {what}: {}{more}\n", ids.len(), shown.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Map, Value, json};
+    use valera_pipeline::verify::RollupVerdict;
+
+    #[test]
+    fn what_differs_is_named_with_both_values_and_steers_no_terminal() {
+        let difference = BucketDifference {
+            key: Map::from_iter([("event_name".to_owned(), Value::from("x\u{202e}y"))]),
+            kept: json!({"events": 3}),
+            recounted: json!({"events": 2}),
+        };
+        let rollup =
+            RollupVerdict { name: "event_counts_hourly", buckets: 7, differing: 1, differences: vec![difference] };
+        let found = Verdict {
+            raw_events: 2,
+            pending: 0,
+            late: 0,
+            missing: Vec::new(),
+            refused: Vec::new(),
+            unstored: vec![Uuid::nil()],
+            disagreeing: Vec::new(),
+            rollups: vec![rollup],
+        };
+        let said = verdict(&found, Style { colour: false, width: 80 });
+        let lines: Vec<_> = said.lines().rev().take(3).collect();
+        assert_eq!(
+            lines,
+            [
+                "DIFFERS: 2 raw events recounted, 0 pending, 0 late",
+                "1 events in the rollups and not in raw: 00000000-0000-0000-0000-000000000000",
+                "event_counts_hourly event_name=\"x\u{fffd}y\": kept {\"events\":3}, recounted {\"events\":2}",
+            ]
+        );
+    }
 }

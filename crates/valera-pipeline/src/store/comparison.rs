@@ -2,7 +2,8 @@
 //!
 //! Raw and rollups are acknowledged apart, so at any moment each may be ahead of the other. In one REPEATABLE READ
 //! snapshot every rollup is the fold of exactly the inbox's ids; so the recount reads the raw rows with those ids, and
-//! rows that raw got only after the snapshot are added from the side. It locks nothing and judges nothing.
+//! rows that raw got only after the snapshot are added from the side. It holds up no writer and no fold, only the swap of
+//! a rebuild, and judges nothing.
 
 use crate::rollups::Rollup;
 use anyhow::Context;

@@ -9,13 +9,13 @@
 -- A rollup is one file, named after its relation:
 --   -- key: …       the columns that identify a row
 --   -- columns: …   the columns compared by `verify`, beside the key
---   -- after: …     the rollup whose folds must have run before, if any: chat_days leaves funnel_change to the funnels
+--   -- after: …     for people: the rollup that comes before in the list, as chat_days leaves funnel_change to the funnels
 --   -- fold         one statement; none where the relation is a view
 --   -- recount      one query of key and columns, in that order, from a relation `recounted` (columns of
 --                   analytics_events) that the caller defines
 -- Each section holds one statement, without a closing semicolon so that a recount can stand in a subquery, and ends at
--- the next marker or the end of the file. A recount shares nothing with its fold: days are cut by AT TIME ZONE, not by
--- the calendar, and quantiles by percentile_disc.
+-- the next marker or the end of the file. A recount shares nothing with its fold but the middle of a bin: days are
+-- cut by AT TIME ZONE, not by the calendar, and quantiles by percentile_disc.
 
 -- One row per distinct set of the dimensions hour … context, summed over its events. Where a dimension does not apply
 -- to the event it is NULL; where it applies and is absent, ''. slow counts what took longer than 3000 ms; the *_ms

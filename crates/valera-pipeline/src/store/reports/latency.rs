@@ -59,10 +59,17 @@ pub async fn response_times<T: Row>(
 ) -> anyhow::Result<Vec<T>> {
     let query = match grain {
         Grain::Hour => {
-            "SELECT to_char(hour AT TIME ZONE (SELECT time_zone FROM settings), 'YYYY-MM-DD HH24:MI') AS period,
+            // Where a clock is put back, one hour has two rows, which only the offset tells apart.
+            "SELECT to_char(local, 'YYYY-MM-DD HH24:MI') || CASE
+                    WHEN local IN ((hour - interval '1 hour') AT TIME ZONE zone, (hour + interval '1 hour') AT TIME ZONE zone)
+                        THEN to_char(extract(hour FROM local - hour AT TIME ZONE 'UTC'), ' S00')
+                    ELSE ''
+                END AS period,
                 model_used AS model, responses, slow_responses, avg_ms::text, p50_ms::bigint, p95_ms::bigint,
                 p99_ms::bigint, max_ms::bigint
-             FROM rollups.response_times_hourly
+             FROM rollups.response_times_hourly,
+                (SELECT time_zone AS zone FROM settings) AS settings,
+                LATERAL (SELECT hour AT TIME ZONE zone AS local) AS clock
              WHERE hour >= date_trunc('hour', $1, 'UTC')
                 AND hour < $2
                 AND ($3::text IS NULL OR model_used = $3)
