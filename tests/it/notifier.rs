@@ -11,6 +11,7 @@ use valera_pipeline::{
         Language, bucket,
         delivery::{Configured, Notifier, Texts},
     },
+    consume::Limits,
     handler::Outcome,
 };
 
@@ -24,7 +25,8 @@ impl System {
         let environment = self.environment();
         let texts = Texts::new(Language::Russian, environment.time_zone.as_deref(), None).unwrap();
         let notifier = Notifier::new(&environment.nats_url, texts);
-        Notifier { limits: environment.limits, lease: Duration::from_secs(1), ..notifier }
+        let limits = Limits { messages: notifier.limits.messages, ..environment.limits };
+        Notifier { limits, lease: Duration::from_secs(1), ..notifier }
     }
 
     /// Puts one step of an incident on the stream, as detection would.

@@ -111,6 +111,11 @@ impl BotApi {
         self.chats().messages.values().cloned().collect()
     }
 
+    /// How many messages stand there.
+    pub(crate) fn shown(&self) -> i64 {
+        i64::try_from(self.chats().messages.len()).unwrap()
+    }
+
     pub(crate) fn texts(&self) -> Vec<String> {
         self.standing().into_iter().map(|message| message.text).collect()
     }

@@ -161,6 +161,21 @@ async fn ten_thousand_errors_are_one_message_and_hold_up_no_booking() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_booking_is_told_before_what_else_is_new_with_it() {
+    let system = System::start().await;
+    let api = BotApi::start().await;
+    for incident in 1..=3 {
+        system.step(incident, 1, "firing", Utc::now(), json!({})).await;
+    }
+    let facts = json!({"booking_id": 9, "services_count": 1, "estimated_total": "1"});
+    let booking = json!({"rule": "booking", "kind": "event", "severity": "info", "group": {}, "facts": facts});
+    system.step(4, 1, "firing", Utc::now(), booking).await;
+    let _notifier = system.tell(&api);
+    eventually("all are told", async || api.texts().len() == 4).await;
+    assert_eq!(booking_of(&api.texts()[0]), Some(9), "{:?}", api.texts());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_incident_an_hour_later_is_a_second_message_and_one_minutes_later_is_none() {
     let system = System::start().await;
     let api = BotApi::start().await;

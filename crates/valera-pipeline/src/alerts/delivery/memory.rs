@@ -15,7 +15,7 @@ use async_nats::{
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 /// As long as a step stands on `ALERTS`.
 const KEPT: &str = "2160h";
@@ -35,6 +35,8 @@ pub(super) struct Memory {
     context: jetstream::Context,
     bucket: kv::Store,
     channel: &'static str,
+    /// Of the batch in hand: each failure has all of it asked for again.
+    at_hand: HashMap<String, Option<Told>>,
 }
 
 impl Memory {
@@ -42,22 +44,34 @@ impl Memory {
     /// When NATS does not answer or `topology apply` has not run.
     pub(super) async fn of(context: jetstream::Context, channel: &'static str) -> anyhow::Result<Self> {
         let bucket = mutes::bucket(&context).await?;
-        Ok(Self { context, bucket, channel })
+        Ok(Self { context, bucket, channel, at_hand: HashMap::new() })
     }
 
     /// # Errors
     /// When NATS does not answer.
-    pub(super) async fn recall(&self, incident: &str) -> anyhow::Result<Option<Told>> {
+    pub(super) async fn recall(&mut self, incident: &str) -> anyhow::Result<Option<Told>> {
+        if let Some(told) = self.at_hand.get(incident) {
+            return Ok(told.clone());
+        }
         let entry = self.bucket.entry(self.key(incident)).await.context("reading what was shown")?;
         // What is not ours to read was not shown by us.
-        Ok(entry.and_then(|entry| serde_json::from_slice(&entry.value).ok()))
+        let told: Option<Told> = entry.and_then(|entry| serde_json::from_slice(&entry.value).ok());
+        self.at_hand.insert(incident.to_owned(), told.clone());
+        Ok(told)
+    }
+
+    /// The batch is done with.
+    pub(super) fn put_away(&mut self) {
+        self.at_hand.clear();
     }
 
     /// # Errors
     /// When the bucket did not take it.
-    pub(super) async fn keep(&self, incident: &str, told: &Told) -> anyhow::Result<()> {
-        let value = serde_json::to_vec(told).context("writing what was shown")?;
-        self.write(&self.key(incident), value, None).await.map(drop)
+    pub(super) async fn keep(&mut self, incident: &str, told: Told) -> anyhow::Result<()> {
+        let value = serde_json::to_vec(&told).context("writing what was shown")?;
+        self.write(&self.key(incident), value, None).await?;
+        self.at_hand.insert(incident.to_owned(), Some(told));
+        Ok(())
     }
 
     /// Writes what ends by itself; over this revision when it is given, and `false` when another one stands there.

@@ -41,7 +41,7 @@ impl Teller {
             }
             Ok((_, ref shown)) => {
                 self.unsent = None;
-                self.memory.keep(incident, &Told { revision: 1, shown: shown.clone() }).await?;
+                self.memory.keep(incident, Told { revision: 1, shown: shown.clone() }).await?;
                 self.advanced = true;
             }
         }

@@ -141,6 +141,7 @@ impl Handler for Teller {
             }
             settle(&due.news.places, outcome);
         }
+        self.memory.put_away();
         Ok(outcomes)
     }
 }
@@ -277,7 +278,7 @@ impl Teller {
 
     async fn remember(&mut self, news: &News<'_>, shown: Shown) -> Result<(), Ours> {
         let told = Told { revision: news.step.revision, shown };
-        self.memory.keep(&news.step.incident, &told).await?;
+        self.memory.keep(&news.step.incident, told).await?;
         self.advanced = true;
         Ok(())
     }
