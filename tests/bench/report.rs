@@ -205,7 +205,7 @@ fn seed_load(load: &SeedLoad) -> String {
         "## The first design's load\n\n{} events/s; CPU in percent of one core, memory with shared pages in proportion.\
          \n\n| | CPU | memory |\n|---|---|---|\n{}{}{}",
         load.events_per_s,
-        line("persister and rollups, one process", load.services),
+        line("all services, one process", load.services),
         line("Postgres", load.postgres),
         line("nats-server", load.nats_server)
     )

@@ -1,6 +1,6 @@
 //! What the system costs under the load that the first design was made for: 100 events a second.
 //!
-//! Both services in one process, as `run all` starts them, beside both servers, over the same stretch of time.
+//! All services in one process, as `run all` starts them, beside both servers, over the same stretch of time.
 //!
 //! It does not count the publisher.
 
