@@ -56,8 +56,9 @@ impl Postgres {
     /// does not start; the text ends with its log.
     pub async fn start(tools: &Tools, dir: impl AsRef<Path>, options: PgOptions) -> Result<Self> {
         let home = Home::open(dir.as_ref()).await?;
-        let port = home.port(options.port)?;
         prepare_cluster(tools, &home, options.fsync).await?;
+        // Chosen last: making a cluster takes seconds, in which others choose theirs.
+        let port = home.port(options.port)?;
         let binary = tools.postgres_bin.join("postgres");
         let command = command(&binary, &home.dir, port, &options);
         let mut server = Server::launch("postgres", command, home).await?;
