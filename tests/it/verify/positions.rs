@@ -54,3 +54,19 @@ async fn slots_of_two_streams_are_merged_to_what_the_newer_one_has() {
     let held = positions::held(&mut system.postgres().await, "persister", 1, 10).await.unwrap();
     assert_eq!(held.uncovered, [(5, 10)]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_note_at_the_same_time_lose_nothing_to_each_other() {
+    const WORKERS: i64 = 4;
+    let system = System::start().await;
+    let note = async |worker: i64| {
+        let mut connection = system.postgres().await;
+        for batch in 0..100 {
+            let sequences = (1..=10).map(|n| (batch * 10 + n) * WORKERS - worker);
+            record(&mut connection, &covered(sequences, batch)).await;
+        }
+    };
+    futures::future::join_all((0..WORKERS).map(note)).await;
+    record(&mut system.postgres().await, &covered(4_001..=4_001, 100)).await;
+    assert_eq!(noted(&system).await, ["{[1,4002)}"]);
+}

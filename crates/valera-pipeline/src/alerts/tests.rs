@@ -1,13 +1,15 @@
 //! Detection as a pure machine: which steps a run of messages leads to, and that neither echoes nor restarts change them.
 
-use super::{Alert, Mutes, Phase, Rules, Withheld, detector::Detector, observation::Observation};
+mod stream;
+
+use super::{Alert, Mutes, Phase, Rules, Withheld, detector::Detector};
 use crate::{handler::Delivery, progress::Progress};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use chrono_tz::Tz;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use valera_events::id;
+use stream::{Stream, start};
 
 /// One rule of each kind that looks at events, with small numbers.
 const RULES: &str = r#"
@@ -43,56 +45,6 @@ const RULES: &str = r#"
     in_a_row = 3
     window = "10m"
 "#;
-
-fn start() -> DateTime<Utc> {
-    "2026-03-10T12:00:00Z".parse().unwrap()
-}
-
-/// Messages as a stream would hold them.
-#[derive(Debug, Clone, Default)]
-struct Stream(Vec<Delivery>);
-
-impl Stream {
-    /// Appends a message, received `seconds` after noon.
-    fn put(&mut self, seconds: i64, name: &str, properties: &Value) -> &mut Delivery {
-        let at = start() + TimeDelta::seconds(seconds);
-        let event_id = id::mint(at, (self.0.len() as u128 + 1).to_be_bytes()[6..].try_into().unwrap());
-        self.put_body(
-            seconds,
-            name,
-            &json!({"event_id": event_id, "chat_id": 1, "occurred_at": at, "properties": properties}),
-        )
-    }
-
-    fn put_body(&mut self, seconds: i64, name: &str, body: &Value) -> &mut Delivery {
-        self.0.push(Delivery {
-            stream: "ANALYTICS".to_owned(),
-            sequence: self.0.len() as u64 + 1,
-            // A little later each, as no two messages of a stream are received at one instant.
-            received_at: start() + TimeDelta::seconds(seconds) + TimeDelta::microseconds(self.0.len() as i64 + 1),
-            subject: format!("analytics.{name}"),
-            headers: Vec::new(),
-            body: serde_json::to_vec(body).unwrap().into(),
-        });
-        self.0.last_mut().unwrap()
-    }
-
-    fn errors(&mut self, class: &str, seconds: impl IntoIterator<Item = i64>) -> &mut Self {
-        for second in seconds {
-            self.put(second, "error_occurred", &json!({"error_class": class}));
-        }
-        self
-    }
-
-    /// From noon to the last message.
-    fn minutes(&self) -> i64 {
-        self.0.last().map_or(0, |last| (last.received_at - start()).num_minutes())
-    }
-
-    fn observations(&self, rules: &Rules) -> Vec<Observation> {
-        self.0.iter().map(|delivery| Observation::of(delivery, rules)).collect()
-    }
-}
 
 fn rules(text: &str) -> Arc<Rules> {
     Arc::new(Rules::parse(text).unwrap())

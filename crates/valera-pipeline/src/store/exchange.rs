@@ -54,6 +54,7 @@ async fn lock(connection: &mut PgConnection, wanted: &[&str]) -> Result<(), Fail
         Err(cause) if is_over_time(&cause) => Err(Failure::LockTimeout),
         locked => Ok(locked?),
     }?;
+    // As it is in the session of a rebuild.
     Ok(run(connection, &limit("0")).await?)
 }
 

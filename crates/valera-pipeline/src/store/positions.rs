@@ -2,8 +2,9 @@
 //!
 //! A batch's sequences are added in the transaction that makes it durable, so what stands here is never too much. A worker
 //! merges whichever rows are free: none waits for another that is committing, or is frozen before its commit, and what two
-//! workers were given in turns, message by message, becomes one range again. Sequences mean something only in one stream: where a message lies at or below the highest one and was received later, the stream
-//! has handed that number out again, and what stood at and above it is dropped. It does not decide what is missing.
+//! workers were given in turns, message by message, becomes one range again. Sequences mean something only in one stream:
+//! where a message lies at or below the highest one and was received later, the stream has handed that number out again,
+//! and what stood at and above it is dropped. It does not decide what is missing.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -59,7 +60,6 @@ pub async fn record(connection: &mut PgConnection, consumer: &str, covered: &Cov
             SELECT slot, sequences, top_sequence, top_received
             FROM consumer_positions
             WHERE consumer = $1
-            ORDER BY slot
             FOR UPDATE SKIP LOCKED
          ), newest AS (
             SELECT top_sequence, top_received

@@ -1,4 +1,5 @@
-//! `demo`: a private system, every service, and a simulated bot that talks, over NATS and to the gateway; shows what became of it.
+//! `demo`: a private system, every service, and a simulated bot that talks, over NATS and to the gateway; shows what
+//! became of it.
 //!
 //! It ends when everything that was published is settled, and compares what the system counted with what the bot itself
 //! knows: the exit code says whether they agree.

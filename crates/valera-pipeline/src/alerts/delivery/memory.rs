@@ -18,8 +18,7 @@ use serde_json::{Value, json};
 use std::{collections::HashMap, time::Duration};
 
 /// As long as a step stands on `ALERTS`.
-const KEPT: &str = "2160h";
-const KEPT_FOR: Duration = Duration::from_secs(2160 * 3600);
+const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// What a channel has shown of one incident.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +76,7 @@ impl Memory {
     /// Writes what ends by itself; over this revision when it is given, and `false` when another one stands there.
     async fn write(&self, key: &str, value: Vec<u8>, over: Option<u64>) -> anyhow::Result<bool> {
         let mut headers = HeaderMap::new();
-        headers.insert("Nats-TTL", KEPT);
+        headers.insert("Nats-TTL", format!("{}h", KEPT.as_secs() / 3600));
         if let Some(over) = over {
             headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, over.to_string());
         }
@@ -131,7 +130,7 @@ impl Memory {
     /// # Errors
     /// When the bucket did not take it.
     pub(super) async fn give_back(&self, incident: &str) -> anyhow::Result<()> {
-        let given = self.bucket.purge_with_ttl(self.claim_key(incident), KEPT_FOR).await;
+        let given = self.bucket.purge_with_ttl(self.claim_key(incident), KEPT).await;
         given.context("giving a claim back")
     }
 

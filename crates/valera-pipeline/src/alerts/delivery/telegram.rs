@@ -2,9 +2,9 @@
 //!
 //! The Bot API knows no idempotency: a request that got no answer may have been shown, and asking again may show it twice.
 //! So what is certain is told apart from what is not by `answer`; after a lost answer a message is sent again only once the
-//! API has answered a question that nobody sees, and from the third time on ever more rarely. What can be mended at once (markup that Telegram does
-//! not read, a message that is gone, a group that moved, a topic that was closed) is mended here, each once, before anybody
-//! waits. New messages come before edits where the chat's limit is near. The token stands in the URL, so no URL is shown.
+//! API has answered a question that nobody sees, and from the third time on ever more rarely. What can be mended at once
+//! (markup that Telegram does not read, a message that is gone, a group that moved, a topic that was closed) is mended here,
+//! each once, before anybody waits. New messages come before edits where the chat's limit is near. The token stands in the URL, so no URL is shown.
 //!
 //! It does not remember what it has shown, and reads nothing that is written in the chat.
 
