@@ -21,6 +21,7 @@ pub(crate) struct Bad {
     inner: Directory,
     fault: Fault,
     is_bad: AtomicBool,
+    is_syncing: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,16 +32,28 @@ pub(crate) enum Fault {
     Unlisted,
     Unsynced,
     Slow,
+    /// A sync takes a second and fails.
+    Lost,
 }
 
 impl Bad {
     pub(crate) fn new(dir: impl Into<PathBuf>, fault: Fault) -> Arc<Self> {
-        Arc::new(Self { inner: Directory::new(dir), fault, is_bad: AtomicBool::new(true) })
+        Arc::new(Self {
+            inner: Directory::new(dir),
+            fault,
+            is_bad: AtomicBool::new(true),
+            is_syncing: AtomicBool::new(false),
+        })
     }
 
     /// From now on the disk is good.
     pub(crate) fn heal(&self) {
         self.is_bad.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether a sync is under way that is going to fail.
+    pub(crate) fn is_syncing(&self) -> bool {
+        self.is_syncing.load(Ordering::Relaxed)
     }
 
     fn meets(&self, fault: Fault) -> bool {
@@ -74,6 +87,12 @@ impl Disk for Bad {
         }
         if self.meets(Fault::Slow) {
             std::thread::sleep(Duration::from_secs(2));
+        }
+        if self.meets(Fault::Lost) {
+            self.is_syncing.store(true, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_secs(1));
+            self.is_syncing.store(false, Ordering::Relaxed);
+            return Err(io::Error::other("the disk has lost it"));
         }
         self.inner.sync(name)
     }

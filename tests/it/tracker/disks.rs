@@ -3,6 +3,7 @@
 use super::{PATIENCE, assert_stored, config, flushed, nth, spool, spooling, track};
 use crate::bad_disk::{Bad, Fault};
 use crate::support::{Speaker, System, eventually};
+use futures::poll;
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
@@ -41,6 +42,34 @@ async fn a_bad_disk_costs_no_event_while_nats_is_up_and_is_used_again_when_it_is
         tracker.shutdown(PATIENCE).await;
     }
     assert_stored(&system, 0..6_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_while_a_sync_failed_counts_only_when_it_is_acknowledged() {
+    let mut system = System::start().await;
+    system.local.nats.kill().await.unwrap();
+    let disk = Bad::new(spool(&system), Fault::Lost);
+    let tracker = on(&disk, config(&system));
+    let mut before = Box::pin(tracker.track_durable(nth(0)));
+    assert!(poll!(&mut before).is_pending());
+    eventually("a sync has begun", async || disk.is_syncing()).await;
+    let written = tracker.stats().spool_bytes;
+    let mut meanwhile = Box::pin(tracker.track_durable(nth(1)));
+    assert!(poll!(&mut meanwhile).is_pending());
+    eventually("the second is written", async || tracker.stats().spool_bytes > written).await;
+    disk.heal();
+    let mut last = 1;
+    eventually("a later call is told", async || {
+        last += 1;
+        timeout(Duration::from_millis(500), tracker.track_durable(nth(last))).await == Ok(Tracked::Queued)
+    })
+    .await;
+    assert!(poll!(&mut before).is_pending(), "told of what the disk has lost");
+    assert!(poll!(&mut meanwhile).is_pending(), "told of what the disk may have lost");
+    system.local.nats.restart().await.unwrap();
+    assert_eq!((before.await, meanwhile.await), (Tracked::Queued, Tracked::Queued));
+    flushed(&tracker).await;
+    assert_stored(&system, 0..last + 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

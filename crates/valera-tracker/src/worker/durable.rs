@@ -98,8 +98,12 @@ impl Durable {
         let owed = self.running.take().map(|running| running.owed).unwrap_or_default();
         match result {
             Ok(()) => owed.into_iter().for_each(|event_id| self.acknowledged(event_id)),
-            // After a failed sync the kernel may call the pages clean: a second one would prove nothing.
-            Err(cause) => error!(%cause, "the spool could not be synced; only acknowledgements count for it now"),
+            Err(cause) => {
+                error!(%cause, "the spool could not be synced; only acknowledgements count for it now");
+                // After a failed sync the kernel may call the pages clean, also those written while it ran: for them
+                // the next one would prove nothing.
+                self.owed.clear();
+            }
         }
     }
 }
