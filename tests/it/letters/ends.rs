@@ -33,6 +33,28 @@ async fn storing_an_event_by_any_way_closes_the_letter_of_its_id_and_content() {
     assert_eq!(letters, expected);
 }
 
+/// More letters than a worker keeps in mind: then it asks for those of its batch.
+#[tokio::test(flavor = "multi_thread")]
+async fn storing_an_event_closes_its_letter_among_a_hundred_thousand_others() {
+    let system = System::start().await;
+    sqlx::query(
+            "INSERT INTO dead_letters (id, event_id, event_name, subject, reasons, payload, headers, stream_seq, received_at, status)
+             SELECT gen_random_uuid(), gen_random_uuid(), 'a', 'analytics.a', '[]', '', '{}', n, now(), 'open'
+             FROM generate_series(1, 100001) AS n",
+        )
+        .execute(&mut system.postgres().await)
+        .await
+        .unwrap();
+    let received_at = Utc::now() - TimeDelta::minutes(1);
+    let mut body = lacking(1, received_at);
+    body["properties"]["services_count"] = json!(1);
+    body["event_id"] = json!(id::mint(received_at, rand::random()));
+    then(&body, &[], received_at).is_refused(&system).await;
+    system.publish(BOOKING, &[], body.to_string()).await;
+    system.settle().await;
+    assert_eq!(system.count("SELECT count(*) FROM dead_letters WHERE status_reason = 'stored'").await, 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_that_is_refused_again_opens_its_letter_with_the_new_reasons_and_adds_none() {
     let system = System::start().await;

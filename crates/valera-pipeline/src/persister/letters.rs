@@ -28,10 +28,15 @@ use valera_events::{ContentKey, Verdict, repair::is_of_letter};
 /// catalogue: its letter then stays open, and its retry finds the event stored.
 const BELIEVED: Duration = Duration::from_secs(30);
 
+/// How many unfinished letters are known by their event. An event type that is refused for hours leaves millions, and
+/// reading them all would take longer than a statement may: then each batch asks for its own.
+const KNOWN: u32 = 100_000;
+
 /// The events whose letters a stored event could end. It may name too many, never too few of this worker's own.
 #[derive(Debug, Default)]
 pub(super) struct Unfinished {
-    event_ids: HashSet<Uuid>,
+    /// `None` where there are more than are worth knowing.
+    event_ids: Option<HashSet<Uuid>>,
     read: Option<Instant>,
 }
 
@@ -39,10 +44,20 @@ impl Unfinished {
     /// Asks again, if the last answer is old.
     pub(super) async fn refresh(&mut self, connection: &mut PgConnection) -> sqlx::Result<()> {
         if self.read.is_none_or(|read| read.elapsed() > BELIEVED) {
-            self.event_ids = ends::unfinished(connection).await?.into_iter().collect();
+            self.event_ids = ends::unfinished(connection, KNOWN).await?.map(HashSet::from_iter);
             self.read = Some(Instant::now());
         }
         Ok(())
+    }
+
+    fn add<'a>(&mut self, letters: impl Iterator<Item = &'a Letter>) {
+        if let Some(event_ids) = &mut self.event_ids {
+            event_ids.extend(letters.map(|letter| letter.event_id));
+        }
+    }
+
+    fn may_hold(&self, event_id: Uuid) -> bool {
+        self.event_ids.as_ref().is_none_or(|event_ids| event_ids.contains(&event_id))
     }
 }
 
@@ -60,7 +75,7 @@ pub(super) async fn write(
     let (retried, new): (Vec<_>, Vec<_>) = letters.into_iter().partition(|letter| letter.retry_of.is_some());
     // First, because a replay may hold a rejected message and its retry in one batch.
     insert(connection, &new).await?;
-    unfinished.event_ids.extend(new.iter().chain(&retried).map(|letter| letter.event_id));
+    unfinished.add(new.iter().chain(&retried));
     if !batch.retries.is_empty() || !retried.is_empty() {
         end_retried(connection, batch, stored, &retried).await?;
     }
@@ -107,7 +122,7 @@ async fn ended_by_content(
     unfinished: &Unfinished,
 ) -> sqlx::Result<Vec<(Uuid, &'static str)>> {
     let events = &batch.events.first;
-    let concerned = events.iter().enumerate().filter(|(_, event)| unfinished.event_ids.contains(&event.event_id));
+    let concerned = events.iter().enumerate().filter(|(_, event)| unfinished.may_hold(event.event_id));
     let concerned = concerned.filter(|(row, _)| !stored.unstored.contains_key(row));
     let concerned: Vec<Uuid> = concerned.map(|(_, event)| event.event_id).collect();
     let mut ended = Vec::new();

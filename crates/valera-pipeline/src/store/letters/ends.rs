@@ -8,14 +8,17 @@ use sqlx::PgConnection;
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// The events of all letters that wait for an end.
+/// The events of all letters that wait for an end; `None` where there are more than `most`.
 ///
 /// # Errors
 /// Whatever Postgres refuses.
-pub async fn unfinished(connection: &mut PgConnection) -> sqlx::Result<Vec<Uuid>> {
-    sqlx::query_scalar("SELECT event_id FROM dead_letters WHERE status IN ('open', 'retried')")
-        .fetch_all(connection)
-        .await
+pub async fn unfinished(connection: &mut PgConnection, most: u32) -> sqlx::Result<Option<Vec<Uuid>>> {
+    let event_ids: Vec<Uuid> =
+        sqlx::query_scalar("SELECT event_id FROM dead_letters WHERE status IN ('open', 'retried') LIMIT $1")
+            .bind(i64::from(most) + 1)
+            .fetch_all(connection)
+            .await?;
+    Ok((event_ids.len() <= most as usize).then_some(event_ids))
 }
 
 /// Locks these letters; gives the event's id of each that there is.
