@@ -42,7 +42,7 @@ async fn another_zone_or_key_than_the_databases_is_refused_by_migrate_and_by_eve
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_was_not_migrated_or_knows_no_such_zone_is_refused() {
     let system = System::start().await;
-    let url = another_database(&system).await;
+    let url = another_database(&system, "other", "").await;
     Said::by(system.program().args(["run", "persister"]).env("DATABASE_URL", &url)).complaining(1, &["migrate"]);
     Said::by(system.program().args(["funnel"]).env("DATABASE_URL", &url)).complaining(1, &["migrate"]);
     let mars =
@@ -53,12 +53,23 @@ async fn a_database_that_was_not_migrated_or_knows_no_such_zone_is_refused() {
     assert!(mended.contains("Europe/Moscow"), "{mended}");
 }
 
-async fn another_database(system: &System) -> String {
+/// In LATIN1 Postgres refuses Cyrillic, and each event with it would look as if it were at fault.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_in_another_encoding_than_utf8_is_refused() {
+    let system = System::start().await;
+    let latin = "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0";
+    let url = another_database(&system, "latin", latin).await;
+    let said = Said::by(system.program().arg("migrate").env("DATABASE_URL", &url));
+    said.complaining(1, &["LATIN1", "ENCODING 'UTF8'"]);
+}
+
+async fn another_database(system: &System, name: &str, options: &str) -> String {
     let url = system.local.postgres.url();
     let mut connection = PgConnection::connect(&url).await.unwrap();
-    sqlx::query(AssertSqlSafe("CREATE DATABASE other".to_owned())).execute(&mut connection).await.unwrap();
+    let create = format!("CREATE DATABASE {name} {options}");
+    sqlx::query(AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
     let (server, _) = url.rsplit_once('/').unwrap();
-    format!("{server}/other")
+    format!("{server}/{name}")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 //!
 //! These take half a minute each, because the deadlines that they wait for are the product's own.
 
-use crate::support::{Ledger, System, eventually};
+use crate::support::{Ledger, System, assert_rollups_agree, event, eventually};
 use chrono::Utc;
 use serde_json::json;
 use sqlx::Connection;
@@ -58,4 +58,34 @@ async fn a_client_frozen_inside_a_copy_loses_the_folds_lock() {
 
     assert!(copy.finish().await.is_err(), "its session was not ended");
     ledger.assert_exact(&system).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_persister_frozen_inside_a_copy_loses_its_session_to_who_needs_its_ids() {
+    let system = System::start().await;
+    // Makes the month.
+    event("cart_confirmed", 1, Utc::now(), json!({})).publish(&system).await;
+    system.settle().await;
+    let contested = event("cart_confirmed", 1, Utc::now(), json!({}));
+    let mut frozen = system.postgres().await;
+    sqlx::query("SET application_name = 'valera persister'").execute(&mut frozen).await.unwrap();
+    let mut transaction = frozen.begin().await.unwrap();
+    let (event_id, name) = (contested.event_id(), "cart_confirmed");
+    sqlx::query(
+        "INSERT INTO analytics_events (event_id, event_name, chat_id, session_id, occurred_at, platform, content_hash, stream_seq)
+         VALUES ($1, $2, 1, 's', now(), 'telegram', 'xxxxxxxxxxxxxxxx', 1)",
+    )
+    .bind(event_id)
+    .bind(name)
+    .execute(&mut *transaction)
+    .await
+    .unwrap();
+    let copy = transaction.copy_in_raw("COPY analytics_events FROM STDIN (FORMAT binary)").await.unwrap();
+
+    contested.publish(&system).await;
+    system.settle().await;
+
+    assert!(copy.finish().await.is_err(), "its session was not ended");
+    assert_eq!(system.count("SELECT count(*) FROM analytics_events WHERE session_id <> 's'").await, 2);
+    assert_rollups_agree(&system).await;
 }

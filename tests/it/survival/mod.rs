@@ -8,6 +8,7 @@ mod horizon;
 mod kills;
 mod outages;
 mod refusals;
+mod sessions;
 mod stops;
 mod up;
 mod workers;

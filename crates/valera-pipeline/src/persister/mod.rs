@@ -60,7 +60,7 @@ impl Persister {
         keys: Arc<Keys>,
         probe: Arc<dyn Probe>,
     ) -> anyhow::Result<Self> {
-        let writer = store::Writer::new(database_url, "valera persister", raw::SESSION)?;
+        let writer = store::Writer::new(database_url, raw::WRITING, raw::SESSION)?;
         Ok(Self {
             writer,
             partitions: Partitions::of(raw::TABLE),
@@ -73,6 +73,7 @@ impl Persister {
     }
 
     async fn store(&mut self, batch: &Batch) -> Result<Vec<Outcome>, Failure> {
+        self.writer.renew();
         let connection = self.writer.connection().await?;
         self.partitions.refresh(connection).await?;
         self.unfinished.refresh(connection).await?;
@@ -197,6 +198,9 @@ impl Handler for Persister {
             Err(failure) => {
                 self.writer.forget();
                 self.partitions.forget();
+                if matches!(failure, Failure::LockTimeout) {
+                    raw::end_frozen(self.writer.connection().await?).await.map_err(anyhow::Error::from)?;
+                }
                 Err(failure.into())
             }
         }

@@ -66,6 +66,7 @@ impl Rollups {
     }
 
     async fn fold(&mut self, batch: &Batch) -> Result<Vec<Outcome>, Failure> {
+        self.writer.renew();
         let connection = self.writer.connection().await?;
         self.partitions.refresh(connection).await?;
         let expired: HashMap<usize, Outcome> = (batch.events.first.iter().enumerate())

@@ -13,10 +13,11 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 /// Migrates, fills calendar and catalogue, and returns the settings now in force.
 ///
 /// # Errors
-/// When Postgres refuses, is older than 15, does not know the zone, or was made with another zone or key.
+/// When Postgres refuses, is older than 15, does not know the zone, or was made with another encoding, zone or key.
 pub async fn migrate(database_url: &str, time_zone: Option<&str>, key: &ContentKey) -> anyhow::Result<Settings> {
     let mut connection = PgConnection::connect(database_url).await.context("connecting to Postgres")?;
     require_version(&mut connection).await?;
+    require_utf8(&mut connection).await?;
     MIGRATIONS.run(&mut connection).await.context("migrating")?;
     // One transaction: a zone that cuts no days must not stay behind as this database's.
     let mut transaction = connection.begin().await?;
@@ -51,6 +52,16 @@ async fn require_version(connection: &mut PgConnection) -> anyhow::Result<()> {
     let version: i32 =
         sqlx::query_scalar("SELECT current_setting('server_version_num')::int").fetch_one(connection).await?;
     anyhow::ensure!(version >= 150_000, "Postgres {} is too old: 15 or newer is needed", version / 10_000);
+    Ok(())
+}
+
+/// In another encoding Postgres would refuse most of what people write, and each event would seem to be at fault.
+async fn require_utf8(connection: &mut PgConnection) -> anyhow::Result<()> {
+    let encoding: String = sqlx::query_scalar("SHOW server_encoding").fetch_one(connection).await?;
+    anyhow::ensure!(
+        encoding == "UTF8",
+        "the database is encoded in {encoding}: make one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+    );
     Ok(())
 }
 

@@ -15,7 +15,6 @@ pub mod inbox;
 pub mod letters;
 pub mod mending;
 pub mod migrate;
-mod nodelay;
 pub mod partitions;
 pub mod positions;
 pub mod raw;
@@ -23,6 +22,7 @@ pub mod replays;
 pub mod reports;
 pub mod settings;
 pub mod shadow;
+mod sockets;
 pub mod writer;
 
 pub use calendar::Calendar;

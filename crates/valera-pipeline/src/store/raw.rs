@@ -9,6 +9,7 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, FromRow, PgConnection};
 use std::collections::HashMap;
+use tracing::warn;
 use uuid::Uuid;
 use valera_events::ContentHash;
 
@@ -92,6 +93,34 @@ pub async fn insert_new(connection: &mut PgConnection, buffer: &[u8]) -> sqlx::R
     .fetch_all(connection)
     .await?;
     Ok(known.into_iter().collect())
+}
+
+/// What `pg_stat_activity` calls the sessions of persisters.
+pub const WRITING: &str = "valera persister";
+
+/// Ends persisters' backends that have waited for their client inside a COPY longer than anyone needs for one. No
+/// deadline of the server ends such a wait, and the ids of that transaction keep everybody out who brings them again.
+///
+/// # Errors
+/// Whatever Postgres refuses.
+pub async fn end_frozen(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let ended: Vec<i32> = sqlx::query_scalar(
+        "SELECT pid
+         FROM pg_stat_activity
+         WHERE datname = current_database()
+           AND application_name = $1
+           AND state = 'active'
+           AND wait_event = 'ClientRead'
+           AND query_start < clock_timestamp() - interval '25 s'
+           AND pg_terminate_backend(pid)",
+    )
+    .bind(WRITING)
+    .fetch_all(connection)
+    .await?;
+    for pid in ended {
+        warn!(postgres.pid = pid, "ended a persister's session that was frozen inside a COPY");
+    }
+    Ok(())
 }
 
 /// A row as it is read back.

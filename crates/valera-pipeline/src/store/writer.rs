@@ -3,28 +3,44 @@
 //! A pool would hand a connection that broke inside a transaction to the next user. Deadlines are the server's, because
 //! a query that is cancelled on our side leaves the connection in an unknown state. It does not retry: the loop does.
 
-use super::nodelay;
+use super::sockets;
 use anyhow::Context;
 use sqlx::{ConnectOptions, Connection, PgConnection, Postgres, Transaction, postgres::PgConnectOptions};
-use std::str::FromStr;
+use std::{
+    str::FromStr,
+    time::{Duration, Instant},
+};
 
 /// The way to a database, and at most one connection to it.
 pub struct Writer {
     options: PgConnectOptions,
     session: &'static str,
     connection: Option<PgConnection>,
+    /// When the last connection was opened.
+    opened: Instant,
 }
 
 /// Server-side deadlines of a writer's session; `jit` makes every small fold cost ten times as much.
-const SETTINGS: [(&str, &str); 7] = [
+const SETTINGS: [(&str, &str); 9] = [
     ("statement_timeout", "120s"),
     ("lock_timeout", "30s"),
     ("idle_in_transaction_session_timeout", "30s"),
     ("client_connection_check_interval", "5s"),
     ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
     ("jit", "off"),
     ("TimeZone", "UTC"),
 ];
+
+/// A commit that is told of before it is on the disk is none: its messages would be acked and could be lost. Whoever set
+/// more than the default, as `remote_apply`, keeps it.
+const DURABLE: &str = "
+    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+
+/// How old a connection may grow. Its temporary tables hold back how far the server can freeze transaction ids, and
+/// one that commits a hundred times a second for months would bring it to refuse writes.
+const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Writer {
     /// `name` is what `pg_stat_activity` shows; `session` is run on every new connection.
@@ -37,7 +53,7 @@ impl Writer {
             .application_name(name)
             .options(SETTINGS)
             .log_statements(tracing::log::LevelFilter::Trace);
-        Ok(Self { options, session, connection: None })
+        Ok(Self { options, session, connection: None, opened: Instant::now() })
     }
 
     /// The connection, opened if there is none.
@@ -52,9 +68,11 @@ impl Writer {
         Ok(self.connection.insert(connection))
     }
 
-    async fn open(&self) -> sqlx::Result<PgConnection> {
+    async fn open(&mut self) -> sqlx::Result<PgConnection> {
         let mut connection = PgConnection::connect_with(&self.options).await?;
-        nodelay::send_at_once(self.options.get_port());
+        sockets::settle(self.options.get_port());
+        self.opened = Instant::now();
+        sqlx::raw_sql(DURABLE).execute(&mut connection).await?;
         sqlx::raw_sql(self.session).execute(&mut connection).await?;
         Ok(connection)
     }
@@ -65,6 +83,13 @@ impl Writer {
     /// When Postgres cannot be reached or refuses.
     pub async fn begin(&mut self) -> anyhow::Result<Transaction<'_, Postgres>> {
         self.connection().await?.begin().await.context("opening a transaction")
+    }
+
+    /// Throws the connection away if it has grown old. For who keeps writing and is between two transactions.
+    pub fn renew(&mut self) {
+        if self.opened.elapsed() > LIFETIME {
+            self.forget();
+        }
     }
 
     /// Throws the connection away: whatever stood open on it is rolled back by the server.
