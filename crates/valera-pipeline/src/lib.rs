@@ -20,6 +20,7 @@ pub mod rebuild;
 pub mod repair;
 pub mod replay;
 pub mod rollups;
+pub mod room;
 pub mod service;
 pub mod store;
 pub mod supervise;

@@ -10,6 +10,7 @@ mod restarts;
 mod takeover;
 
 use crate::support::{Running, System, event};
+use async_nats::jetstream;
 use chrono::Utc;
 use serde_json::json;
 use std::{collections::BTreeMap, time::Duration};
@@ -32,6 +33,10 @@ const RULES: &str = r#"
     kind = "lag"
     consumers = ["persister"]
     older_than = "1s"
+
+    [rule.full]
+    kind = "full"
+    over_percent = 50
 "#;
 
 impl System {
@@ -46,7 +51,7 @@ impl System {
     /// Every step on the stream, in its order.
     async fn steps(&self) -> Vec<Alert> {
         let mut steps = Vec::new();
-        stream::read(&self.jetstream().await, None, |step| steps.push(step)).await.unwrap();
+        stream::read(&self.link(), None, |step| steps.push(step)).await.unwrap();
         steps
     }
 
@@ -118,4 +123,24 @@ async fn a_consumer_that_falls_behind_is_told_of_until_it_has_caught_up() {
     eventually("the lag is told of", async || phases().await == [Phase::Firing]).await;
     let _persister = system.run(Service::Persister);
     eventually("the lag is over", async || phases().await == [Phase::Firing, Phase::Resolved]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_runs_full_is_told_of_until_it_has_room() {
+    use crate::support::eventually;
+    use valera_pipeline::alerts::Phase;
+    let system = System::start().await;
+    system.fail("Timeout", 100).await;
+    let context = system.jetstream().await;
+    let stream = context.get_stream("ANALYTICS").await.unwrap();
+    let (bytes, config) = (stream.cached_info().state.bytes, stream.cached_info().config.clone());
+    let room = async |max_bytes| {
+        context.update_stream(jetstream::stream::Config { max_bytes, ..config.clone() }).await.unwrap();
+    };
+    room(i64::try_from(bytes).unwrap() * 3 / 2).await;
+    let _watch = system.watch();
+    let phases = async || system.steps_of("full").await.iter().map(|step| step.phase).collect::<Vec<_>>();
+    eventually("it is told of", async || phases().await == [Phase::Firing]).await;
+    room(config.max_bytes).await;
+    eventually("there is room again", async || phases().await == [Phase::Firing, Phase::Resolved]).await;
 }

@@ -60,12 +60,17 @@ async fn everything_delivered_anew_after_the_broker_forgot_it_is_told_of_no_seco
     assert_eq!(system.steps_of("error").await.len(), 2);
 }
 
-/// The client library would reconnect at such a message for ever, and detection never begin.
+/// The client library would reconnect at such a message for ever, or panic, and detection never begin.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_no_client_can_read_does_not_hold_the_reading_back_up() {
+    futures::join!(reading_back_passes(b"no colon"), reading_back_passes(b"X-Name: a\rb"));
+}
+
+async fn reading_back_passes(line: &[u8]) {
     let system = System::start().await;
     system.book(0..80).await;
-    publish_raw(&system, b"analytics.review_left", b"NATS/1.0\r\nno colon\r\n\r\n", br#"{"chat_id":1}"#);
+    let headers = [b"NATS/1.0\r\n", line, b"\r\n\r\n"].concat();
+    publish_raw(&system, b"analytics.review_left", &headers, br#"{"chat_id":1}"#);
     system.fail("Timeout", 4).await;
     let first = system.watch();
     system.watched().await;

@@ -51,7 +51,7 @@ fn at(time: &str) -> DateTime<Utc> {
 /// The mornings on the stream.
 pub(super) async fn mornings(system: &System) -> Vec<Alert> {
     let mut steps = Vec::new();
-    history::read(&system.jetstream().await, None, |step| steps.push(step)).await.unwrap();
+    history::read(&system.link(), None, |step| steps.push(step)).await.unwrap();
     steps.retain(|step| step.rule == "digest");
     steps
 }

@@ -15,7 +15,7 @@ use valera_analytics::{
     local::{LocalSystem, Options},
 };
 use valera_pipeline::{
-    consume::Limits,
+    consume::{Limits, Link},
     probe::{NoProbe, Probe},
     service::{Environment, STREAM, Service},
 };
@@ -100,6 +100,10 @@ impl System {
 
     pub(crate) fn environment(&self) -> &Environment {
         &self.local.environment
+    }
+
+    pub(crate) fn link(&self) -> Link {
+        Link::new(self.local.nats.url(), "a test")
     }
 
     pub(crate) async fn jetstream(&self) -> jetstream::Context {

@@ -105,8 +105,12 @@ impl Alerts {
     }
 }
 
+fn link(nats: &NatsArgs) -> Link {
+    Link::new(&nats.nats_url, "valera-alerts-command")
+}
+
 async fn connect(nats: &NatsArgs) -> anyhow::Result<jetstream::Context> {
-    Ok(jetstream::new(Link::new(&nats.nats_url, "valera-alerts-command").connect().await?))
+    Ok(jetstream::new(link(nats).connect().await?))
 }
 
 fn check(file: Option<&Path>) -> anyhow::Result<()> {
@@ -130,7 +134,7 @@ fn check(file: Option<&Path>) -> anyhow::Result<()> {
 
 async fn list(nats: &NatsArgs, rule: Option<&str>, since: Since, output: OutputArgs) -> anyhow::Result<()> {
     let mut rows: Vec<IncidentRow> = Vec::new();
-    history::read(&connect(nats).await?, Some(since.0), |alert| {
+    history::read(&link(nats), Some(since.0), |alert| {
         if rule.is_some_and(|rule| rule != alert.rule) {
             return;
         }

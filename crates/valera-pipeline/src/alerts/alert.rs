@@ -54,7 +54,7 @@ pub struct Alert {
     pub incident: String,
     /// The rule's name in the rule file, or `digest`; also the subject's second token.
     pub rule: String,
-    /// The rule's kind: `event`, `burst`, `slow`, `conversion`, `dead_letters` or `lag`; and `digest`, which no rule has.
+    /// The rule's kind: `event`, `burst`, `slow`, `conversion`, `dead_letters`, `lag` or `full`; and `digest`, which no rule has.
     pub kind: String,
     pub phase: Phase,
     /// Counts the steps of the incident, from 1.
@@ -66,7 +66,8 @@ pub struct Alert {
     /// When this step happened: the time of receipt of the event that led to it, the full minute at which it was judged,
     /// or when the consumer was asked.
     pub at: DateTime<Utc>,
-    /// Events that the incident is made of so far; of a `lag`, the most that were unsettled when it was asked.
+    /// Events that the incident is made of so far; of a `lag`, the most that were unsettled when it was asked, of `full` those
+    /// in the stream.
     pub count: u64,
     /// What the kind measured: numbers and identifiers, by name.
     pub facts: serde_json::Map<String, serde_json::Value>,

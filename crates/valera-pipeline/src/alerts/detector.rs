@@ -9,9 +9,8 @@ use super::{
     incident::{Manners, Track, UPDATE_EVERY, Whose},
     mutes::Mutes,
     observation::{ECHO, Observation},
-    rules::{Group, Rules},
+    rules::{Group, Reading, Rules},
 };
-use crate::progress::Progress;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use chrono_tz::Tz;
 use std::{
@@ -86,11 +85,11 @@ impl Detector {
         }
     }
 
-    /// Judges what JetStream says of a consumer now.
-    pub(crate) fn read(&mut self, at: DateTime<Utc>, progress: &Progress, steps: &mut Vec<Alert>) {
+    /// Judges what JetStream says of now.
+    pub(crate) fn read(&mut self, at: DateTime<Utc>, reading: &Reading<'_>, steps: &mut Vec<Alert>) {
         let manners = Manners { zone: self.zone, mutes: &self.mutes };
         for (rule, tracks) in self.rules.0.iter().zip(&mut self.tracks) {
-            let Some(notice) = rule.kind.reading(progress) else { continue };
+            let Some(notice) = rule.kind.reading(reading) else { continue };
             let track = tracks.entry(notice.group.clone()).or_insert_with(|| Track::new(rule));
             steps.extend(track.read(Whose { rule, group: &notice.group, manners }, at, &notice));
         }

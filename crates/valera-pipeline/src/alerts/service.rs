@@ -86,7 +86,7 @@ impl Settings {
         probe: &Arc<dyn Probe>,
         term: CancellationToken,
     ) -> anyhow::Result<()> {
-        let Some(watch) = self.begin(&context, &held, watched, probe, &term).await else { return Ok(()) };
+        let Some(watch) = self.begin(link, &context, &held, watched, probe, &term).await else { return Ok(()) };
         let watch = Arc::new(Mutex::new(watch));
         let handler = Detection { watch: watch.clone(), rules: self.rules.clone() };
         let source = Source::new(link.clone(), STREAM, NAME, self.limits);
@@ -103,6 +103,7 @@ impl Settings {
     /// Reads the state back, trying for as long as the term lasts.
     async fn begin(
         &self,
+        link: &Link,
         context: &jetstream::Context,
         held: &Held,
         watched: &Watched,
@@ -110,7 +111,8 @@ impl Settings {
         term: &CancellationToken,
     ) -> Option<Watch> {
         while !term.is_cancelled() {
-            let begun = Watch::begin(context.clone(), self.rules.clone(), self.zone, held.clone(), probe.clone());
+            let (link, context, rules) = (link.clone(), context.clone(), self.rules.clone());
+            let begun = Watch::begin(link, context, rules, self.zone, held.clone(), probe.clone());
             match begun.await {
                 Ok(watch) => {
                     watched.health.store_answers();

@@ -5,9 +5,18 @@
 //! that point are remembered by name: going over the same messages again comes to them again, and they are not published
 //! twice, even when the broker has forgotten their names. It publishes nothing and acks nothing.
 
-use super::{detector::Detector, history, observation::Observation, rules::Rules, stretch};
+use super::{
+    detector::Detector,
+    history,
+    observation::Observation,
+    rules::{READERS, Rules},
+    stretch,
+};
 use crate::{
-    consume::stored::{self, Stored},
+    consume::{
+        Link,
+        stored::{self, Stored},
+    },
     service::STREAM,
 };
 use anyhow::Context as _;
@@ -41,7 +50,7 @@ impl State {
     ///
     /// # Errors
     /// When NATS does not answer or `topology apply` has not run.
-    pub(crate) async fn load(context: &Context, rules: &Arc<Rules>, zone: Tz) -> anyhow::Result<Self> {
+    pub(crate) async fn load(link: &Link, context: &Context, rules: &Arc<Rules>, zone: Tz) -> anyhow::Result<Self> {
         let events = context.get_stream(STREAM).await.with_context(|| format!("asking for the stream {STREAM}"))?;
         let consumer = events.consumer_info(super::NAME).await.context("asking for the consumer of alerts")?;
         let floor = last_up_to(context, &events, consumer.ack_floor.stream_sequence).await?;
@@ -52,18 +61,19 @@ impl State {
             published: HashSet::new(),
             delivered: consumer.delivered.stream_sequence,
         };
-        state.learn(context, floor).await?;
+        state.learn(link, floor).await?;
         if let Some(floor) = floor {
-            state.warm(context, floor, rules).await?;
+            state.warm(link, context, floor, rules).await?;
         }
         Ok(state)
     }
 
-    async fn learn(&mut self, context: &Context, floor: Option<Position>) -> anyhow::Result<()> {
+    async fn learn(&mut self, link: &Link, floor: Option<Position>) -> anyhow::Result<()> {
         let mut learned = 0_u64;
-        history::read(context, None, |alert| {
-            // Readings of consumers are of their moment: no message leads to them again.
-            let is_settled = alert.kind == "lag" || floor.is_some_and(|floor| alert.at <= floor.received_at);
+        history::read(link, None, |alert| {
+            // Readings are of their moment: no message leads to them again.
+            let is_settled =
+                READERS.contains(&&*alert.kind) || floor.is_some_and(|floor| alert.at <= floor.received_at);
             if is_settled {
                 learned += 1;
                 self.detector.learn(&alert);
@@ -76,11 +86,11 @@ impl State {
         Ok(())
     }
 
-    async fn warm(&mut self, context: &Context, floor: Position, rules: &Rules) -> anyhow::Result<()> {
+    async fn warm(&mut self, link: &Link, context: &Context, floor: Position, rules: &Rules) -> anyhow::Result<()> {
         let since = floor.received_at - Detector::lookback(rules);
         let from = stored::received_from(context, STREAM, since).await?.unwrap_or(floor.sequence);
         let mut warmed = 0_u64;
-        stretch::read(context, STREAM, from..=floor.sequence, |delivery| {
+        stretch::read(link, context, STREAM, from..=floor.sequence, |delivery| {
             warmed += 1;
             self.detector.warm(&Observation::of(&delivery, rules));
         })

@@ -1,18 +1,18 @@
 //! A stretch of a stream, read in order.
 //!
 //! A long one is read by an ordered consumer of the client library, which is fast, up to a message that the library
-//! cannot read: at one of those it would reconnect for ever. From there on, and where there are few, each message is asked
-//! for by itself, so that nobody with a socket can hold detection up. It does not ack anything.
+//! cannot read: at one of those it would reconnect for ever, or its client would be dead, so it has a client of its own.
+//! From there on, and where there are few, each message is asked for by itself, so that nobody with a socket can hold
+//! detection up. It does not ack anything.
 
 use crate::{
-    consume::{delivery, stored},
+    consume::{Link, delivery, stored},
     handler::Delivery,
 };
 use anyhow::Context as _;
 use async_nats::jetstream::{
-    Context,
+    self, Context,
     consumer::{DeliverPolicy, pull::OrderedConfig},
-    stream::Stream,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
@@ -28,6 +28,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// When NATS does not answer. Part of the stretch may have been handed over by then.
 pub(super) async fn read(
+    link: &Link,
     context: &Context,
     stream: &str,
     range: RangeInclusive<u64>,
@@ -42,7 +43,7 @@ pub(super) async fn read(
         return Ok(());
     }
     if last - from >= AT_ONCE as u64 {
-        from = read_in_order(&found, from..=last, &mut each).await?;
+        from = read_in_order(link, stream, from..=last, &mut each).await?;
     }
     stream::iter(from..=last)
         .map(|sequence| stored::get(context, stream, json!({"seq": sequence})))
@@ -58,7 +59,8 @@ pub(super) async fn read(
 
 /// Reads as far as an ordered consumer gets, and gives the sequence behind it.
 async fn read_in_order(
-    stream: &Stream,
+    link: &Link,
+    stream: &str,
     range: RangeInclusive<u64>,
     each: &mut impl FnMut(Delivery),
 ) -> anyhow::Result<u64> {
@@ -67,7 +69,9 @@ async fn read_in_order(
         deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: from },
         ..OrderedConfig::default()
     };
-    let consumer = stream.create_consumer(config).await.context("making a consumer that reads in order")?;
+    let context = jetstream::new(link.connect().await?);
+    let consumer = context.create_consumer_on_stream(config, stream).await;
+    let consumer = consumer.context("making a consumer that reads in order")?;
     let mut messages = consumer.messages().await.context("reading in order")?;
     while from <= last {
         let Ok(Some(Ok(message))) = tokio::time::timeout(SILENCE, messages.next()).await else { break };

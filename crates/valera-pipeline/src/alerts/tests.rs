@@ -2,8 +2,8 @@
 
 mod stream;
 
-use super::{Alert, Mutes, Phase, Rules, Withheld, detector::Detector};
-use crate::{handler::Delivery, progress::Progress};
+use super::{Alert, Mutes, Phase, Rules, Withheld, detector::Detector, rules::Reading};
+use crate::{handler::Delivery, progress::Progress, room::Room};
 use chrono::TimeDelta;
 use chrono_tz::Tz;
 use proptest::prelude::*;
@@ -259,10 +259,24 @@ fn a_lag_counts_what_is_unsettled_and_not_how_often_it_was_asked() {
             oldest_at: None,
             last_ack_at: None,
         };
-        detector.read(start() + TimeDelta::seconds(5 * n as i64), &progress, &mut steps);
+        detector.read(start() + TimeDelta::seconds(5 * n as i64), &Reading::Consumer(&progress), &mut steps);
     }
     let behind = |phase, count| ("behind", phase, count, None);
     assert_eq!(told(&steps), [behind(Phase::Firing, 1), behind(Phase::Updated, 3), behind(Phase::Resolved, 3)]);
+}
+
+#[test]
+fn a_stream_that_runs_full_is_one_incident_until_it_has_room() {
+    let rules = rules("[rule.room]\nkind = \"full\"\nover_percent = 80");
+    let mut detector = Detector::new(rules, Tz::UTC);
+    let mut steps = Vec::new();
+    for (n, bytes) in [799, 800, 900, 1_000, 500].into_iter().enumerate() {
+        let room = Room { messages: bytes, bytes, max_bytes: 1_000 };
+        detector.read(start() + TimeDelta::seconds(5 * n as i64), &Reading::Stream("ANALYTICS", room), &mut steps);
+    }
+    let room = |phase, count| ("room", phase, count, None);
+    assert_eq!(told(&steps), [room(Phase::Firing, 800), room(Phase::Resolved, 1_000)]);
+    assert_eq!((&steps[0].facts["percent"], &steps[0].group["stream"]), (&json!(80), &"ANALYTICS".to_owned()));
 }
 
 /// A run of live messages of some kinds, seconds to minutes apart.

@@ -13,14 +13,16 @@ use super::{
     mutes::Mutes,
     observation::Observation,
     publish,
-    rules::Rules,
+    rules::{Reading, Rules},
     state::{Position, State},
     stretch,
 };
 use crate::{
+    consume::Link,
     handler::Outcome,
     probe::{Point, Probe},
     progress::Progress,
+    room::Room,
     service::STREAM,
 };
 use anyhow::{Context as _, ensure};
@@ -38,6 +40,7 @@ const OLDEST: TimeDelta = TimeDelta::days(90);
 
 /// See the module.
 pub(crate) struct Watch {
+    link: Link,
     context: jetstream::Context,
     bucket: kv::Store,
     held: Held,
@@ -53,6 +56,7 @@ impl Watch {
     /// # Errors
     /// When NATS does not answer, or the lease is lost.
     pub(crate) async fn begin(
+        link: Link,
         context: jetstream::Context,
         rules: Arc<Rules>,
         zone: Tz,
@@ -60,8 +64,8 @@ impl Watch {
         probe: Arc<dyn Probe>,
     ) -> anyhow::Result<Self> {
         let bucket = bucket(&context).await?;
-        let state = State::load(&context, &rules, zone).await?;
-        let mut watch = Self { context, bucket, held, rules, probe, state, outbox: Vec::new() };
+        let state = State::load(&link, &context, &rules, zone).await?;
+        let mut watch = Self { link, context, bucket, held, rules, probe, state, outbox: Vec::new() };
         watch.hear_mutes().await?;
         let delivered = watch.state.delivered;
         watch.fill_up_to(delivered).await?;
@@ -95,7 +99,7 @@ impl Watch {
         Ok(outcomes)
     }
 
-    /// Lets time pass while nothing comes, and asks how far consumers are.
+    /// Lets time pass while nothing comes, and asks how far consumers are and how full the stream is.
     ///
     /// # Errors
     /// As [`Self::take`].
@@ -111,7 +115,10 @@ impl Watch {
         }
         for consumer in self.rules.clone().consumers() {
             let progress = Progress::of(&self.context, consumer).await?;
-            self.state.detector.read(now, &progress, &mut self.outbox);
+            self.state.detector.read(now, &Reading::Consumer(&progress), &mut self.outbox);
+        }
+        if let Some(room) = Room::of(events.cached_info()) {
+            self.state.detector.read(now, &Reading::Stream(STREAM, room), &mut self.outbox);
         }
         self.publish().await
     }
@@ -134,9 +141,8 @@ impl Watch {
         if next > sequence {
             return Ok(());
         }
-        let context = self.context.clone();
-        let rules = self.rules.clone();
-        stretch::read(&context, STREAM, next..=sequence, |delivery| {
+        let (link, context, rules) = (self.link.clone(), self.context.clone(), self.rules.clone());
+        stretch::read(&link, &context, STREAM, next..=sequence, |delivery| {
             self.observe(&Observation::of(&delivery, &rules));
         })
         .await

@@ -78,7 +78,7 @@ pub(super) fn alert() -> Value {
         "properties": {
             "incident": { "type": "string", "pattern": "^[0-9a-f]{32}$", "description": "The same after a restart." },
             "rule": { "type": "string", "description": "The rule's name, or digest; also the subject's second token." },
-            "kind": { "type": "string", "description": "event, burst, slow, conversion, dead_letters or lag; digest is a morning message." },
+            "kind": { "type": "string", "description": "event, burst, slow, conversion, dead_letters, lag or full; digest is a morning message." },
             "phase": { "enum": ["firing", "updated", "resolved"] },
             "revision": { "type": "integer", "minimum": 1, "description": "Counts the incident's steps." },
             "severity": { "enum": ["info", "warning", "critical"] },

@@ -5,6 +5,7 @@
 //! batches only, since a query that is cancelled half way leaves a connection in an unknown state. The loop does not
 //! know what a handler does, and does not ack: `settle` does.
 
+mod headers;
 mod link;
 mod pull;
 mod source;

@@ -5,7 +5,7 @@
 //! that stops knows when it holds everything it was given. The same second tells a lost request from a quiet stream.
 //! It does not ack and does not reconnect: what it cannot explain is an error, and its owner starts afresh.
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail, ensure};
 use async_nats::{
     Client, Message, StatusCode, Subject, Subscriber,
     jetstream::{
@@ -20,8 +20,8 @@ use tokio::time::Instant;
 
 /// How long the server keeps a request.
 const EXPIRES: Duration = Duration::from_secs(1);
-/// Silence after which a request is lost; the server ends each with a status.
-const SILENCE: Duration = Duration::from_secs(3);
+/// How long after a request nothing of it is on its way any more.
+const ENDED: Duration = Duration::from_secs(3);
 
 /// See the module.
 pub(crate) struct Pull {
@@ -35,7 +35,9 @@ pub(crate) struct Pull {
     size: usize,
     /// Messages that were asked for and may still come.
     outstanding: usize,
-    /// When something last came, or was first asked for.
+    /// When the last request was made.
+    asked: Instant,
+    /// When something last came.
     heard: Instant,
 }
 
@@ -61,6 +63,7 @@ impl Pull {
             request: serde_json::to_vec(&config).context("writing a pull request")?.into(),
             size,
             outstanding: 0,
+            asked: Instant::now(),
             heard: Instant::now(),
         })
     }
@@ -95,29 +98,33 @@ impl Pull {
     async fn ask(&mut self) -> anyhow::Result<()> {
         let (subject, inbox) = (self.subject.clone(), self.inbox.clone());
         self.client.publish_with_reply(subject, inbox, self.request.clone()).await.context("asking for messages")?;
-        if self.outstanding == 0 {
-            self.heard = Instant::now();
-        }
         self.outstanding += self.size;
+        self.asked = Instant::now();
         Ok(())
     }
 
     /// A message, or `None` for word of a request.
     async fn receive(&mut self) -> anyhow::Result<Option<jetstream::Message>> {
-        let received = tokio::time::timeout_at(self.heard + SILENCE, self.subscriber.next()).await;
-        let message = received.map_err(|_| anyhow!("a pull request got no answer for {SILENCE:?}"))?;
+        let Ok(message) = tokio::time::timeout_at(self.asked + ENDED, self.subscriber.next()).await else {
+            ensure!(self.heard >= self.asked, "a pull request got no answer for {ENDED:?}");
+            // All requests have ended. One whose last message used up its bytes exactly is ended without a word.
+            self.outstanding = 0;
+            return Ok(None);
+        };
         let message = message.context("the subscription ended")?;
         self.heard = Instant::now();
+        // A message of the stream comes under its own subject, and a publisher may have put any status into its headers.
+        if message.subject != self.inbox {
+            self.outstanding = self.outstanding.saturating_sub(1);
+            return Ok(Some(jetstream::Message { message, context: self.context.clone() }));
+        }
         match message.status {
-            None | Some(StatusCode::OK) => {
-                self.outstanding = self.outstanding.saturating_sub(1);
-                return Ok(Some(jetstream::Message { message, context: self.context.clone() }));
-            }
             Some(StatusCode::TIMEOUT | StatusCode::REQUEST_TERMINATED) => {
                 self.outstanding = self.outstanding.saturating_sub(unserved(&message)?);
             }
             Some(StatusCode::IDLE_HEARTBEAT) => {}
             Some(status) => bail!("a pull request was refused: {status} {}", description(&message)),
+            None => bail!("a pull request was answered without a status"),
         }
         Ok(None)
     }

@@ -8,7 +8,7 @@
 
 use super::{LAST_ACKS, link::Link, pull::Pull, unreadable};
 use crate::{handler::Delivery, settle, topology};
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use async_nats::{Client, Subject, jetstream};
 use futures::FutureExt;
 use std::{
@@ -223,15 +223,19 @@ impl Source {
         let context = jetstream::new(client.clone());
         let consumer = topology::bind(&context, &self.stream, &self.consumer).await?;
         let info = consumer.cached_info();
-        let room = i64::try_from(info.num_ack_pending).unwrap_or(i64::MAX) < info.config.max_ack_pending;
-        if info.num_pending > 0 && room {
-            return Err(anyhow!(
-                "{} messages pending and none received for {:?}",
-                info.num_pending,
-                self.limits.stall
-            ));
+        if info.num_pending == 0 {
+            self.heard = Instant::now();
+            return Ok(());
         }
-        self.heard = Instant::now();
+        // With no room left others hold what was handed out; what they forget comes again after `ack_wait`.
+        let has_room = i64::try_from(info.num_ack_pending).unwrap_or(i64::MAX) < info.config.max_ack_pending;
+        let patience = if has_room { self.limits.stall } else { self.limits.stall + 2 * info.config.ack_wait };
+        ensure!(
+            self.heard.elapsed() < patience,
+            "{} messages pending, {} not acked, and none received for {patience:?}",
+            info.num_pending,
+            info.num_ack_pending,
+        );
         Ok(())
     }
 

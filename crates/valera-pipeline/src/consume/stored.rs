@@ -3,7 +3,7 @@
 //! Slow beside a consumer, but it reads what the client library cannot, and finds the message at a time or after a
 //! sequence. It does not know who asks.
 
-use super::source::in_order;
+use super::{headers, source::in_order};
 use crate::handler::Delivery;
 use anyhow::{Context, bail};
 use async_nats::jetstream::{self, ErrorCode, response::Response, stream::RawMessage};
@@ -68,15 +68,12 @@ pub(crate) async fn received_from(
 impl Stored {
     /// The same as a consumer would deliver it; what is not text becomes text, with U+FFFD.
     pub(crate) fn delivery(self, stream: &str) -> Delivery {
-        let headers = String::from_utf8_lossy(&self.headers);
-        let lines = headers.lines().skip(1).filter(|line| !line.is_empty());
-        let headers = lines.map(|line| line.split_once(':').unwrap_or((line, "")));
         Delivery {
             stream: stream.to_owned(),
             sequence: self.sequence,
             received_at: self.received_at,
             subject: self.subject,
-            headers: in_order(headers.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()),
+            headers: in_order(headers::parse(&self.headers).pairs),
             body: self.body.into(),
         }
     }

@@ -75,6 +75,7 @@ pub(super) fn compare(
         wanted_value != found_value && !(is_unset(&wanted_value) && is_unset(&found_value))
     };
     let fields = wanted.keys().chain(added).filter(|field| !is_left_alone(resource, field)).filter(differs);
+    let fields = fields.filter(|field| !is_room(field, &value(wanted, field), &value(found, field)));
     let difference = |field: &String| Difference::Field {
         resource: resource.clone(),
         field: field.clone(),
@@ -107,6 +108,13 @@ fn is_left_alone(resource: &Resource, field: &str) -> bool {
     // A durable consumer's name comes back twice.
     let said_twice = matches!(resource, Resource::Consumer(..)) && field == "name";
     said_twice || LEFT_ALONE.contains(&field)
+}
+
+/// Whether somebody gave a stream more room than the file does: taken away again, it would be full at once, and a stream
+/// that is full takes no event.
+fn is_room(field: &str, wanted: &Value, found: &Value) -> bool {
+    let limit = |value: &Value| value.as_i64().map(|bytes| if bytes < 0 { i64::MAX } else { bytes });
+    field == "max_bytes" && limit(found) > limit(wanted)
 }
 
 /// What a server fills in for "not set", in its several spellings.
@@ -143,6 +151,17 @@ mod tests {
             "metadata": {"_nats.ver": "2.15.1", "team": "x"}, "pause_until": "0001-01-01T00:00:00Z",
         }));
         assert_eq!(compare(&consumer(), &wanted, &found), []);
+    }
+
+    #[test]
+    fn a_stream_may_have_more_room_than_the_file_says_but_not_less() {
+        let stream = Resource::Stream("ANALYTICS".into());
+        let differs = |found: i64| {
+            let [wanted, found] = [1_000, found].map(|bytes| fields(json!({"max_bytes": bytes})));
+            !compare(&stream, &wanted, &found).is_empty()
+        };
+        assert!(differs(999));
+        assert!(![1_000, 1_001, -1].into_iter().any(differs));
     }
 
     #[test]

@@ -43,6 +43,12 @@ pub(super) fn all() -> Vec<Alert> {
             json!({"reason": "missing_property", "in_a_row": 20}),
         ),
         ("lag", "lag", json!({"consumer": "persister"}), json!({"oldest_seconds": 400, "unsettled": 1200})),
+        (
+            "stream_full",
+            "full",
+            json!({"stream": "ANALYTICS"}),
+            json!({"percent": 81, "bytes": 6_957_847_019_u64, "max_bytes": 8_589_934_592_u64}),
+        ),
     ];
     let phases = [Phase::Firing, Phase::Updated, Phase::Resolved];
     let samples = kinds.iter().flat_map(|kind| phases.map(|phase| sample(kind, phase)));

@@ -26,7 +26,7 @@ use std::{fs, path::Path};
 /// The templates of a language, by file name.
 macro_rules! shipped {
     ($language:literal) => {
-        shipped!($language: "booking", "burst", "conversion", "dead_letters", "digest", "event", "lag", "late", "slow", "tail", "test")
+        shipped!($language: "booking", "burst", "conversion", "dead_letters", "digest", "event", "full", "lag", "late", "slow", "tail", "test")
     };
     ($language:literal: $($name:literal),*) => {
         [$((
@@ -259,8 +259,8 @@ mod tests {
     fn what_happened_meanwhile_is_told_in_one_message() {
         let samples = super::super::samples::all();
         let late = texts(Language::English).late(&samples.iter().collect::<Vec<_>>(), Utc::now()).unwrap();
-        assert!(late.text.starts_with("🕰 While this channel was silent: 18, since 03:41 01.01"), "{}", late.text);
-        assert!(late.text.contains("no. 4711") && late.text.contains("and 8 more"), "{}", late.text);
+        assert!(late.text.starts_with("🕰 While this channel was silent: 21, since 03:41 01.01"), "{}", late.text);
+        assert!(late.text.contains("no. 4711") && late.text.contains("and 11 more"), "{}", late.text);
         assert_eq!(json!(late.title), json!(late.text.lines().next()));
     }
 }

@@ -3,7 +3,9 @@
 //! A new kind is a file beside this one and its line in [`KINDS`]. The shipped rules are compiled in and are a file like
 //! any other, so that `alerts check` and an operator's editor see what runs. It does not open files.
 
-use super::{Fault, QuietHours, Rule, Rules, burst, conversion, dead_letters, event, fields::Fields, lag, slow};
+use super::{
+    Fault, QuietHours, Rule, Rules, burst, conversion, dead_letters, event, fields::Fields, full, lag, slow,
+};
 use crate::alerts::{Severity, digest};
 use chrono::TimeDelta;
 use toml::{Table, Value};
@@ -15,13 +17,14 @@ pub const SHIPPED: &str = include_str!("../../../../../config/alerts.toml");
 type Read = fn(&mut Fields<'_>) -> Box<dyn super::Kind>;
 
 /// Every kind, by its name in the file.
-const KINDS: [(&str, Read); 6] = [
+const KINDS: [(&str, Read); 7] = [
     ("event", event::read),
     ("burst", burst::read),
     ("slow", slow::read),
     ("conversion", conversion::read),
     ("dead_letters", dead_letters::read),
     ("lag", lag::read),
+    ("full", full::read),
 ];
 
 impl Rules {
@@ -154,7 +157,7 @@ mod tests {
              plain, found \"error_message\"",
             "error: at_least: expected a whole number from 1 to 100000, found 0",
             "error: window: expected a window of \"1m\" to \"1d\" in whole minutes, such as \"10m\", found \"90s\"",
-            "lag: kind: missing; expected one of event, burst, slow, conversion, dead_letters, lag",
+            "lag: kind: missing; expected one of event, burst, slow, conversion, dead_letters, lag, full",
             "slow: share_percent: expected this or percentile, found both",
             "slow: at_least: missing; expected a whole number from 1 to 1000000",
         ];

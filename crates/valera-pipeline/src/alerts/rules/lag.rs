@@ -4,8 +4,8 @@
 //! seconds from what JetStream says of the consumer now, so there is nothing to remember but the incident. A catch-up does not repeat
 //! it: the past state of a consumer is written nowhere.
 
-use super::{Facts, Group, Judgement, Kind, Message, Notice, Window, fields::Fields};
-use crate::{alerts, persister, progress::Progress, rollups};
+use super::{Facts, Group, Judgement, Kind, Message, Notice, Reading, Window, fields::Fields};
+use crate::{alerts, persister, rollups};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// Consumers of the events' stream.
@@ -34,7 +34,8 @@ impl Kind for Lag {
         None
     }
 
-    fn reading(&self, progress: &Progress) -> Option<Notice> {
+    fn reading(&self, reading: &Reading<'_>) -> Option<Notice> {
+        let Reading::Consumer(progress) = reading else { return None };
         if !self.consumers.contains(&progress.consumer) {
             return None;
         }
@@ -60,8 +61,9 @@ impl Kind for Lag {
     }
 }
 
+/// A window that remembers nothing: each reading says it all.
 #[derive(Debug)]
-struct Now;
+pub(super) struct Now;
 
 impl Window for Now {
     fn add(&mut self, _: DateTime<Utc>, notice: &Notice) -> Judgement {

@@ -12,6 +12,7 @@ mod duration;
 mod event;
 mod fields;
 mod file;
+mod full;
 mod lag;
 mod property;
 mod quiet;
@@ -23,7 +24,7 @@ pub use file::SHIPPED;
 pub(crate) use quiet::{QuietHours, local_time};
 
 use super::Severity;
-use crate::progress::Progress;
+use crate::{progress::Progress, room::Room};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, fmt};
@@ -59,6 +60,16 @@ pub(crate) enum Message<'a> {
     },
 }
 
+/// What JetStream says of now. No message leads to it again, and no catch-up repeats it.
+pub(crate) enum Reading<'a> {
+    Consumer(&'a Progress),
+    /// By its name.
+    Stream(&'a str, Room),
+}
+
+/// Kinds that judge readings.
+pub(crate) const READERS: [&str; 2] = ["lag", "full"];
+
 /// What one message or reading means to a rule.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Notice {
@@ -91,8 +102,8 @@ pub(crate) trait Kind: fmt::Debug + Send + Sync {
     /// What a message means to the rule; `None` for nothing.
     fn notice(&self, message: &Message<'_>) -> Option<Notice>;
 
-    /// What a consumer's progress means to the rule.
-    fn reading(&self, _: &Progress) -> Option<Notice> {
+    /// What a reading means to the rule.
+    fn reading(&self, _: &Reading<'_>) -> Option<Notice> {
         None
     }
 
