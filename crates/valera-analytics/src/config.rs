@@ -43,7 +43,9 @@ pub fn prepare() -> anyhow::Result<()> {
 /// Logs go to standard error: standard output belongs to results. `quiet` shows warnings only.
 pub fn log_to_stderr(quiet: bool) {
     let default = if quiet { "warn" } else { "info,async_nats=warn,sqlx=warn" };
-    let filter = EnvFilter::try_from_env("VALERA_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let asked = variable("VALERA_LOG");
+    let asked = set(asked.as_deref()).and_then(|filter| EnvFilter::try_new(filter).ok());
+    let filter = asked.unwrap_or_else(|| EnvFilter::new(default));
     let colour = std::io::stderr().is_terminal() && !no_color();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
     let json = variable("VALERA_LOG_FORMAT").is_some_and(|format| format == "json");
@@ -141,7 +143,7 @@ impl PseudonymKeysArgs {
 pub struct RulesArgs {
     /// Rule file of the alerts [default: the rules that are compiled in, as `alerts rules` prints them]
     #[arg(long = "alert-rules", env = "VALERA_ALERT_RULES", value_name = "FILE")]
-    pub rules: Option<PathBuf>,
+    pub rules: Option<String>,
 }
 
 impl RulesArgs {
@@ -150,10 +152,10 @@ impl RulesArgs {
     /// # Errors
     /// When the rule file cannot be read or has faults; all of them are named.
     pub fn load(&self) -> anyhow::Result<Rules> {
-        let rules = match &self.rules {
+        let rules = match set(self.rules.as_deref()) {
             None => Rules::shipped(),
             Some(file) => {
-                let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+                let text = fs::read_to_string(file).with_context(|| format!("reading {file}"))?;
                 Rules::parse(&text)
             }
         };
@@ -217,14 +219,12 @@ impl GatewayArgs {
         let tokens = self.tokens_file.as_deref().context(
             "VALERA_GATEWAY_TOKENS_FILE is not set: point it at a file with a line client:token for each client",
         )?;
-        // `docker compose` sets empty ones.
-        let set = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         Ok(gateway::Settings {
             nats_url: service.nats.nats_url.clone(),
-            database_url: set(&service.database_url),
+            database_url: set(service.database_url.as_deref()).map(str::to_owned),
             keys: service.pseudonym_keys.load()?,
             tokens: Tokens::read(tokens)?,
-            address: set(&self.address),
+            address: set(self.address.as_deref()).map(str::to_owned),
             spool: self.spool.clone(),
             rate: self.rate,
             connections: self.connections,
@@ -237,7 +237,7 @@ impl GatewayArgs {
 pub struct ServiceArgs {
     #[command(flatten)]
     pub nats: NatsArgs,
-    /// Address of the database: postgres://user@host:port/database; alerts need none
+    /// Address of the database: postgres://user@host:port/database; services other than persister and rollups start without
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<String>,
     #[command(flatten)]
@@ -265,6 +265,11 @@ impl ServiceArgs {
             limits: Limits::default(),
         })
     }
+}
+
+/// What a variable holds: an empty one is an unset one, since that is how docker compose hands on what is not in `.env`.
+pub(crate) fn set(value: Option<&str>) -> Option<&str> {
+    value.map(str::trim).filter(|value| !value.is_empty())
 }
 
 fn secret(name: &str, file: Option<&Path>, value: Option<&str>) -> anyhow::Result<String> {

@@ -60,6 +60,7 @@ async fn a_test_message_is_shown_on_each_channel_that_is_set_up() {
         // As docker compose hands on what is not set.
         ("VALERA_WEBHOOK_SECRET_FILE", ""),
         ("VALERA_SMTP_PASSWORD", ""),
+        ("VALERA_ALERT_TEMPLATES", ""),
         // Proxies, which are not for us.
         ("HTTP_PROXY", "http://127.0.0.1:9"),
         ("http_proxy", "http://127.0.0.1:9"),
@@ -101,4 +102,21 @@ fn docker_compose_hands_a_secret_on_as_a_file_and_starts_without_it() {
         assert_eq!(compose.matches(variable).count(), compose.matches(&format!("{variable}_FILE")).count());
     }
     assert_eq!(compose.matches("secrets: [webhook_secret, smtp_password, telegram_token]").count(), 1);
+}
+
+#[test]
+fn docker_compose_hands_rules_and_texts_on_where_they_are_set_and_starts_without_them() {
+    let compose = fs::read_to_string(checkout().join("docker-compose.yml")).unwrap();
+    for (variable, place) in [("VALERA_ALERT_RULES", "/alerts.toml"), ("VALERA_ALERT_TEMPLATES", "/texts")] {
+        let lines = [
+            format!("      {variable}: ${{{variable}:+{place}}}\n"),
+            format!(" ${{{variable}:-/dev/null}}\n"),
+            format!("        target: {place}\n"),
+        ];
+        for line in lines {
+            assert_eq!(compose.matches(&line).count(), 1, "{line}");
+        }
+    }
+    let said = Said::by(with(&[("VALERA_ALERT_RULES", "")]).args(["alerts", "check"])).well();
+    assert!(said.contains("rules without fault"), "{said}");
 }

@@ -3,7 +3,7 @@
 //! Everything here stands in NATS, so it works while Postgres is away. Nothing here raises or delivers an alert.
 
 use crate::{
-    config::{NatsArgs, RulesArgs},
+    config::{NatsArgs, RulesArgs, set},
     output::{self, OutputArgs},
     report::{self, IncidentRow, MuteRow},
     since::Since,
@@ -12,10 +12,7 @@ use anyhow::{Context, bail, ensure};
 use async_nats::jetstream;
 use chrono::{TimeDelta, Utc};
 use clap::{Args, Subcommand};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
 use valera_pipeline::{
     alerts::{self, Mutes, Rules, history, rules},
     consume::Link,
@@ -34,7 +31,7 @@ enum Action {
     Check {
         /// The file [default: VALERA_ALERT_RULES, else the rules that are compiled in]
         #[arg(env = "VALERA_ALERT_RULES")]
-        file: Option<PathBuf>,
+        file: Option<String>,
     },
     /// Print the rules that are compiled in, to start a file of your own from
     Rules,
@@ -43,7 +40,7 @@ enum Action {
         /// Of this rule only
         #[arg(long)]
         rule: Option<String>,
-        /// What happened since then: so long ago, as 2h or 7d, or a time in RFC 3339
+        /// What happened since then: so long ago, for example 2h or 7d, or a time in RFC 3339
         #[arg(long, value_name = "WHEN", default_value = "1d")]
         since: Since,
         #[command(flatten)]
@@ -56,7 +53,7 @@ enum Action {
     /// Tell nobody of a rule's incidents for a while; they stay on the stream
     Mute {
         rule: String,
-        /// For how long, as 30m, 2h or 7d
+        /// For how long, for example 30m, 2h or 7d
         #[arg(long = "for", value_name = "SPAN", value_parser = span)]
         span: TimeDelta,
         #[command(flatten)]
@@ -113,9 +110,9 @@ async fn connect(nats: &NatsArgs) -> anyhow::Result<jetstream::Context> {
     Ok(jetstream::new(link(nats).connect().await?))
 }
 
-fn check(file: Option<&Path>) -> anyhow::Result<()> {
-    let text = match file {
-        Some(file) => fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?,
+fn check(file: Option<&str>) -> anyhow::Result<()> {
+    let text = match set(file) {
+        Some(file) => fs::read_to_string(file).with_context(|| format!("reading {file}"))?,
         None => rules::SHIPPED.to_owned(),
     };
     match Rules::parse(&text) {

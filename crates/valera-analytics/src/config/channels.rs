@@ -1,10 +1,9 @@
 //! What each channel is configured with. One that lacks its address is not there; one that has it and lacks something else is
 //! a mistake.
 //!
-//! An empty variable is an unset one, since that is how docker compose hands on what is not in `.env`. It connects to
-//! nothing.
+//! It connects to nothing.
 
-use super::secret;
+use super::{secret, set};
 use anyhow::{Context as _, anyhow, ensure};
 use clap::Args;
 use std::path::Path;
@@ -27,7 +26,7 @@ pub(super) struct WebhookArgs {
     /// The secret itself; prefer the file
     #[arg(long, env = "VALERA_WEBHOOK_SECRET", hide = true, hide_env_values = true)]
     webhook_secret: Option<String>,
-    /// Private addresses that it may lead to: true, or a list of blocks as 10.0.0.0/8 and names of hosts
+    /// Private addresses that it may lead to: true, or a list of blocks and names of hosts, for example 10.0.0.0/8
     #[arg(long, env = "VALERA_WEBHOOK_ALLOW_PRIVATE", value_name = "LIST", help_heading = HEADING)]
     webhook_allow_private: Option<String>,
 }
@@ -86,11 +85,6 @@ impl EmailArgs {
         let relay = Relay::parse(url, password.as_deref()).context("VALERA_SMTP_URL")?;
         Ok(Some(email::Settings::new(relay, from, to)?))
     }
-}
-
-/// What a variable holds.
-pub(super) fn set(value: Option<&str>) -> Option<&str> {
-    value.map(str::trim).filter(|value| !value.is_empty())
 }
 
 /// A secret that need not be there; one that is there is not empty.

@@ -5,10 +5,11 @@
 use super::{
     LanguageArgs, TelegramArgs,
     channels::{EmailArgs, WebhookArgs},
+    set,
 };
 use anyhow::Context as _;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::Path;
 use valera_pipeline::alerts::{
     delivery::{Configured, Notifier, Texts},
     digest::{self, DigestAt},
@@ -21,7 +22,7 @@ pub struct DeliveryArgs {
     pub language: LanguageArgs,
     /// Directory with texts that stand in the place of the shipped ones, such as booking.txt
     #[arg(long = "alert-templates", env = "VALERA_ALERT_TEMPLATES", value_name = "DIR")]
-    pub templates: Option<PathBuf>,
+    pub templates: Option<String>,
     /// Local time of the morning message about yesterday, or off
     #[arg(long, env = "VALERA_DIGEST_AT", value_name = "TIME", default_value = "09:00")]
     pub digest_at: DigestAt,
@@ -47,7 +48,7 @@ impl DeliveryArgs {
     /// # Errors
     /// As [`Self::notifier`].
     pub fn texts(&self, time_zone: Option<&str>) -> anyhow::Result<Texts> {
-        Texts::new(self.language.language, time_zone, self.templates.as_deref())
+        Texts::new(self.language.language, time_zone, set(self.templates.as_deref()).map(Path::new))
     }
 
     /// What morning messages are made with; `None` when there are none.

@@ -1,9 +1,12 @@
 //! The channel `telegram`: there once a bot's token and a chat are set.
 //!
-//! A variable that is empty counts as not set, because that is how docker-compose passes one on. The token is read from a
-//! file where there is one, since others on the machine may see an environment. It connects to nothing.
+//! The token is read from a file where there is one, since others on the machine may see an environment. It connects to
+//! nothing.
 
-use super::channels::{HEADING, secret_of, set};
+use super::{
+    channels::{HEADING, secret_of},
+    set,
+};
 use anyhow::{Context, bail};
 use clap::Args;
 use valera_pipeline::alerts::delivery::telegram::{API, Settings};
