@@ -63,7 +63,9 @@ class DocsTest < Minitest::Test
         nil
       end
       BookingService.create_booking(42, {})
-      ToolCallService.send(:handle_service_suggestion, { "service_name" => "Полировка" }, 42)
+      [{}, { "confidence_score" => nil }, { "confidence_score" => 0 }].each do |said|
+        ToolCallService.send(:handle_service_suggestion, { "service_name" => "Полировка", **said }, 42)
+      end
       print [ChatAnalytics.user_segment(42), ChatAnalytics.user_segment(43)]
     RUBY
     Dir.mktmpdir do |dir|
@@ -82,7 +84,9 @@ class DocsTest < Minitest::Test
       ["error_occurred", 42, { "error_class" => "IOError", "error_message" => "execution expired", "context" => "assistant",
                                "model_used" => "deepseek-chat" }],
       ["booking_request_created", 42, { "booking_id" => 7, "services_count" => 2, "estimated_total" => "15000.5" }],
-      ["service_suggested", 42, { "service_name" => "Полировка", "confidence_score" => 0.8, "suggestion_type" => "ai_generated" }]
+      *[0.8, 0.8, 0].map do |confidence|
+        ["service_suggested", 42, { "service_name" => "Полировка", "confidence_score" => confidence, "suggestion_type" => "ai_generated" }]
+      end
     ], told
   ensure
     gateway&.down
