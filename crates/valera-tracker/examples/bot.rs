@@ -1,8 +1,8 @@
 //! A small Valera: webhook, assistant, booking; and where each of them tells the analytics what happened.
 //!
-//!     cargo run -p valera-tracker --example bot -- 127.0.0.1:8080
+//!     cargo run -p valera-tracker --example bot -- 127.0.0.1:8081
 //!     curl -d '{"chat": {"id": 42}, "text": "Запишите на полировку"}' -H 'Content-Type: application/json' \
-//!         127.0.0.1:8080/webhook
+//!         127.0.0.1:8081/webhook
 //!
 //! Its configuration is the tracker's: without `VALERA_ANALYTICS_ENABLED` it answers and tracks nothing. Its assistant is a
 //! few words it knows; what it tracks is what a real one would.
@@ -138,7 +138,7 @@ impl Bot {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".into());
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8081".into());
     let tracker = Tracker::from_env()?;
     let bot = Bot { tracker: tracker.clone() };
 
