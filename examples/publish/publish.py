@@ -55,7 +55,8 @@ async def publish(jetstream, event):
 
 async def main(chat_id, booking_id, occurred_at=None):
     at = dt.datetime.fromisoformat(occurred_at) if occurred_at else dt.datetime.now(dt.timezone.utc)
-    client = await nats.connect(os.environ["NATS_URL"], name="publish-example")
+    inbox = os.environ.get("NATS_INBOX_PREFIX", "_INBOX").encode()
+    client = await nats.connect(os.environ["NATS_URL"], name="publish-example", inbox_prefix=inbox)
     event = booking(int(chat_id), int(booking_id), at)
     # The second time stands for a retry after an answer that was lost.
     for _ in range(2):

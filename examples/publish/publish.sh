@@ -15,7 +15,7 @@ body=$(printf '{"event_name":"booking_request_created","chat_id":%d,"occurred_at
 
 # --jetstream waits for the PubAck and fails without one; --no-templates leaves "{{" alone.
 publish() {
-    "${NATS_CLI:-nats}" pub --no-templates --jetstream \
+    "${NATS_CLI:-nats}" --inbox-prefix "${NATS_INBOX_PREFIX:-_INBOX}" pub --no-templates --jetstream \
         --header "Nats-Msg-Id:booking/$booking_id" --header "Nats-Expected-Stream:ANALYTICS" \
         analytics.booking_request_created "$body"
 }

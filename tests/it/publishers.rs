@@ -3,11 +3,11 @@
 
 use crate::{
     gateway::wire::{Served, TOKEN},
-    support::{Said, System, checkout, eventually, nats_cli, node, python, ruby},
+    support::{PUBLISHER_INBOX, Said, System, checkout, eventually, nats_cli, node, python, ruby},
 };
 use chrono::{DateTime, SecondsFormat, SubsecRound, TimeDelta, Utc};
 use std::{process::Command, time::Duration};
-use valera_tracker::{Config, Event, Tracked, Tracker};
+use valera_tracker::{Event, Tracked, Tracker};
 
 const CHAT: &str = "-42";
 const BOOKING: &str = "7";
@@ -20,13 +20,13 @@ fn booking(command: &mut Command, at: DateTime<Utc>) -> Said {
 /// Runs an example on a fresh system and holds its row against the SDK's.
 async fn gives_the_row_of_the_sdk(system: &System, mut example: Command) -> String {
     let at = (Utc::now() - TimeDelta::minutes(1)).trunc_subsecs(6);
-    let environment = system.environment();
-    let tracker = Tracker::start(Config::new(system.publisher_url(), environment.keys.pseudonym.clone())).unwrap();
+    let tracker = Tracker::start(system.publisher_config()).unwrap();
     let event = Event::booking_created(CHAT.parse().unwrap(), BOOKING.parse::<i64>().unwrap(), 2, "27500.00").at(at);
     assert_eq!(tracker.track(event), Tracked::Queued);
     assert!(tracker.flush(Duration::from_secs(60)).await.is_nothing());
 
-    let out = booking(example.env("NATS_URL", system.publisher_url()), at).well();
+    example.env("NATS_URL", system.publisher_url()).env("NATS_INBOX_PREFIX", PUBLISHER_INBOX);
+    let out = booking(&mut example, at).well();
     // By way of the gateway an event may still be in its spool.
     eventually("the example's event is on the stream", async || system.last_sequence().await >= 2).await;
     system.settle().await;
@@ -103,6 +103,8 @@ async fn a_publisher_may_publish_events_and_nothing_else_says_the_nats_cli() {
     let url = system.publisher_url();
     let publish = |subject: &str| {
         Said::by(nats_cli(&url).args([
+            "--inbox-prefix",
+            PUBLISHER_INBOX,
             "--timeout",
             "1s",
             "pub",
@@ -114,6 +116,7 @@ async fn a_publisher_may_publish_events_and_nothing_else_says_the_nats_cli() {
     };
     publish("analytics.review_left").well();
     assert_ne!(publish("alerts.booking").code, Some(0));
-    assert_ne!(Said::by(nats_cli(&url).args(["--timeout", "1s", "stream", "info", "ANALYTICS"])).code, Some(0));
+    let asking = ["--inbox-prefix", PUBLISHER_INBOX, "--timeout", "1s", "stream", "info", "ANALYTICS"];
+    assert_ne!(Said::by(nats_cli(&url).args(asking)).code, Some(0));
     assert_eq!(system.last_sequence().await, 1);
 }

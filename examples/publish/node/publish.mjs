@@ -56,7 +56,8 @@ function server(url) {
 }
 
 const [chatId, bookingId, occurredAt = new Date().toISOString()] = process.argv.slice(2);
-const connection = await connect({ ...server(process.env.NATS_URL), name: "publish-example" });
+const inboxPrefix = process.env.NATS_INBOX_PREFIX ?? "_INBOX";
+const connection = await connect({ ...server(process.env.NATS_URL), name: "publish-example", inboxPrefix });
 const event = booking(Number(chatId), Number(bookingId), occurredAt);
 // The second time stands for a retry after an answer that was lost.
 for (let time = 0; time < 2; time += 1) {

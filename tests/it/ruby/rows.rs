@@ -4,7 +4,7 @@ use crate::support::{Said, System, assert_rollups_agree, checkout, ruby};
 use chrono::{DateTime, SubsecRound, Utc};
 use serde_json::{Value, json};
 use std::time::Duration;
-use valera_tracker::{Config, Event, Tracked, Tracker};
+use valera_tracker::{Event, Tracked, Tracker};
 
 /// The events of `every_event.rb`, in the SDK's words.
 fn in_the_sdks_words(at: DateTime<Utc>) -> Vec<Event> {
@@ -59,8 +59,7 @@ async fn an_event_of_the_ruby_clients_ends_in_the_row_that_the_sdks_ends_in() {
         let subject = format!("analytics.{}", event["event_name"].as_str().unwrap());
         system.publish(&subject, &[("Nats-Msg-Id", event["event_id"].as_str().unwrap())], line.clone()).await;
     }
-    let environment = system.environment();
-    let tracker = Tracker::start(Config::new(system.publisher_url(), environment.keys.pseudonym.clone())).unwrap();
+    let tracker = Tracker::start(system.publisher_config()).unwrap();
     for event in in_the_sdks_words(at) {
         assert_eq!(tracker.track(event), Tracked::Queued);
     }

@@ -15,7 +15,7 @@ pub(crate) use load::{Ledger, Load};
 pub(crate) use recount::{assert_rollups_agree, differences_from_recount};
 pub(crate) use services::{Process, Running};
 pub(crate) use speaker::{Speaker, enable};
-pub(crate) use system::{System, Version};
+pub(crate) use system::{PUBLISHER_INBOX, System, Version};
 pub(crate) use tools::{Said, checkout, nats_cli, node, program, python, ruby};
 
 use std::time::{Duration, Instant};

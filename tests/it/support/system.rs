@@ -20,6 +20,9 @@ use valera_pipeline::{
     service::{Environment, STREAM, Service},
 };
 
+/// What the inbox of `publisher` begins with.
+pub(crate) const PUBLISHER_INBOX: &str = "_INBOX_shop";
+
 /// Which Postgres.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
@@ -88,9 +91,16 @@ impl System {
         self.local.nats.url().replace("://", "://talker:talker@")
     }
 
-    /// The address under which events may be published and their acks heard.
+    /// The address under which events may be published and their acks heard, in [`PUBLISHER_INBOX`].
     pub(crate) fn publisher_url(&self) -> String {
         self.local.nats.url().replace("://", "://publisher:publisher@")
+    }
+
+    /// The SDK under the same permissions.
+    pub(crate) fn publisher_config(&self) -> valera_tracker::Config {
+        let keys = self.environment().keys.pseudonym.clone();
+        let inbox_prefix = Some(PUBLISHER_INBOX.to_owned());
+        valera_tracker::Config { inbox_prefix, ..valera_tracker::Config::new(self.publisher_url(), keys) }
     }
 
     /// A directory that goes with the system.
