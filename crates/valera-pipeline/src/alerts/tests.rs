@@ -243,6 +243,20 @@ fn a_type_that_used_to_be_accepted_and_is_rejected_in_a_row_raises_one_incident(
 }
 
 #[test]
+fn the_shipped_rules_notice_a_type_that_comes_ten_times_an_hour_also_after_a_night_without_any() {
+    let rules = Arc::new(Rules::shipped().unwrap());
+    for silence in [0, 10 * 3600] {
+        let mut stream = Stream::default();
+        stream.put(0, "service_added", &json!({"service_name": "paint", "quantity": 1, "price": 1}));
+        for n in 1..=20 {
+            stream.put(silence + n * 360, "service_added", &json!({"quantity": "many"}));
+        }
+        let steps = steps_of(&rules, &stream, stream.minutes() + 1);
+        assert_eq!(told(&steps), [("dead_letters", Phase::Firing, 20, None)], "after {silence} s");
+    }
+}
+
+#[test]
 fn a_lag_counts_what_is_unsettled_and_not_how_often_it_was_asked() {
     let rules = rules("[rule.behind]\nkind = \"lag\"\nolder_than = \"2m\"");
     let mut detector = Detector::new(rules, Tz::UTC);
