@@ -1,6 +1,6 @@
 //! Whether a consumer can do its work, and if not, why: unhealthy until proven healthy.
 //!
-//! It remembers one cause per side (NATS, the store) and logs a side's failure and its recovery once each, not at every
+//! It remembers one cause per side (NATS, and what is behind the handler) and logs a side's failure and its recovery once each, not at every
 //! attempt. It does not probe anything by itself.
 
 use std::sync::Arc;
@@ -11,6 +11,8 @@ use tracing::{info, warn};
 #[derive(Debug, Clone)]
 pub struct Health {
     consumer: Arc<str>,
+    /// What its handler writes to, in words for an operator.
+    behind: &'static str,
     state: watch::Sender<State>,
 }
 
@@ -32,16 +34,22 @@ impl Health {
     /// Not ready yet.
     #[must_use]
     pub fn new(consumer: &str) -> Self {
-        Self { consumer: consumer.into(), state: watch::Sender::default() }
+        Self::before(consumer, "the store")
     }
 
-    /// `Ok` when NATS and the store answered when last asked; else what is wrong.
+    /// Not ready yet; `behind` is what its handler writes to, in words for an operator.
+    #[must_use]
+    pub fn before(consumer: &str, behind: &'static str) -> Self {
+        Self { consumer: consumer.into(), behind, state: watch::Sender::default() }
+    }
+
+    /// `Ok` when both sides answered when last asked; else what is wrong.
     ///
     /// # Errors
     /// The causes, one a side, in words for an operator.
     pub fn ready(&self) -> Result<(), String> {
         let state = self.state.borrow();
-        let complaints: Vec<_> = [("NATS", &state.nats), ("the store", &state.store)]
+        let complaints: Vec<_> = [("NATS", &state.nats), (self.behind, &state.store)]
             .into_iter()
             .filter_map(|(side, is)| match is {
                 Side::Fails(cause) => Some(format!("{side}: {cause}")),
@@ -67,11 +75,11 @@ impl Health {
     }
 
     pub(crate) fn store_answers(&self) {
-        self.set("the store", |state| &mut state.store, &Side::Answers);
+        self.set(self.behind, |state| &mut state.store, &Side::Answers);
     }
 
     pub(crate) fn store_fails(&self, cause: &anyhow::Error) {
-        self.set("the store", |state| &mut state.store, &Side::Fails(format!("{cause:#}")));
+        self.set(self.behind, |state| &mut state.store, &Side::Fails(format!("{cause:#}")));
     }
 
     fn set(&self, name: &str, side: fn(&mut State) -> &mut Side, now: &Side) {

@@ -1,14 +1,14 @@
-//! What readiness says of a channel, and that failures among successes do not slow it down.
+//! What readiness and the log say of a channel, and that failures among successes do not slow it down.
 
 use super::{
     bot_api::{BotApi, Fault},
     receiver::{Does, Receiver},
-    webhook,
+    webhook::{self, SECRET},
 };
-use crate::support::{Running, System, eventually};
+use crate::support::{Process, Running, System, eventually};
 use chrono::Utc;
 use serde_json::json;
-use std::time::Duration;
+use std::{fs, time::Duration};
 use valera_pipeline::alerts::delivery::{
     Configured, Notifier,
     telegram::{Rates, Settings},
@@ -44,6 +44,27 @@ async fn a_receiver_that_wants_no_more_is_told_of_until_it_takes_a_step() {
     system.step(1, 3, "resolved", Utc::now(), json!({})).await;
     system.drained_of("ALERTS", "notify_webhook").await;
     notifier.is_ready().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_that_a_channel_fails_and_why_and_that_it_works_again() {
+    let system = System::start().await;
+    let receiver = Receiver::start().await;
+    receiver.will([Does::Answers(500, "")]);
+    let log = system.dir().join("log");
+    let mut command = system.program();
+    // An empty VALERA_LOG is what docker compose hands on where none is set.
+    command.args(["run", "notifier"]).env("VALERA_LOG", "").stderr(fs::File::create(&log).unwrap());
+    command.env("VALERA_WEBHOOK_URL", format!("http://127.0.0.1:{}/", receiver.port));
+    command.env("VALERA_WEBHOOK_SECRET", SECRET).env("VALERA_WEBHOOK_ALLOW_PRIVATE", "true");
+    let _notifier = Process::of(command);
+    system.step(1, 1, "firing", Utc::now(), json!({})).await;
+    for line in [
+        r#"WARN valera_pipeline::health: fails; trying again consumer="notify_webhook" side="the channel" cause="#,
+        r#"INFO valera_pipeline::health: works again consumer="notify_webhook" side="the channel""#,
+    ] {
+        eventually(line, async || fs::read_to_string(&log).unwrap().contains(line)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

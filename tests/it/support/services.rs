@@ -47,7 +47,7 @@ impl Running {
 
     #[allow(clippy::disallowed_methods, reason = "the test is the supervisor")]
     pub(crate) fn notifier(notifier: Notifier, channel: Configured) -> Self {
-        let (watched, shutdown) = (Watched::new(channel.name()), CancellationToken::new());
+        let (watched, shutdown) = (Watched::of_channel(channel.name()), CancellationToken::new());
         let task = tokio::spawn(notifier.run(channel, watched.clone(), Arc::new(NoProbe), shutdown.clone()));
         Self { watched, shutdown, task: Some(task) }
     }

@@ -137,7 +137,7 @@ pub(super) fn start(plan: Plan, shutdown: &CancellationToken) -> (Supervisor, Ve
     }
     for (notifier, channel) in notifier.iter().cycle().zip(channels.into_iter().flatten()) {
         let name = Notifier::durable(channel.name());
-        let watched = Watched::new(&name);
+        let watched = Watched::of_channel(&name);
         all_watched.push(watched.clone());
         supervisor.start(&name, notifier.clone().run(channel, watched, Arc::new(NoProbe), shutdown.clone()));
     }

@@ -61,6 +61,12 @@ impl Watched {
     pub fn new(consumer: &str) -> Self {
         Self { counters: Arc::default(), health: Health::new(consumer) }
     }
+
+    /// Of a channel, which stands where others have a store.
+    #[must_use]
+    pub fn of_channel(consumer: &str) -> Self {
+        Self { counters: Arc::default(), health: Health::before(consumer, "the channel") }
+    }
 }
 
 /// A decoded batch, with what acks it.
