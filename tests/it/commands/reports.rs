@@ -63,6 +63,27 @@ async fn reports_say_the_same_as_tables_as_json_and_as_csv() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn status_shows_the_consumers_while_postgres_is_away_and_says_that_it_is() {
+    let mut system = System::start().await;
+    system.publish("analytics.review_left", &[], r#"{"chat_id":1}"#).await;
+    let mut unset = system.program();
+    Said::by(unset.arg("status").env_remove("DATABASE_URL")).complaining(1, &["Postgres: DATABASE_URL is not set"]);
+    system.local.postgres.stop().await.unwrap();
+    for form in [&["status"][..], &["status", "--json"]] {
+        let said = system.says(form);
+        said.complaining(1, &["Postgres: connecting to Postgres: "]);
+        for consumer in ["persister", "rollups", "alerts", "log"] {
+            assert!(said.out.contains(consumer), "no {consumer} in:\n{}", said.out);
+        }
+    }
+    let table = system.says(&["status"]).out;
+    let persister = table.lines().find(|line| line.contains("persister")).unwrap();
+    assert!(persister.contains("waiting"), "{table}");
+    let consumers: Value = serde_json::from_str(&system.says(&["status", "--json"]).out).unwrap();
+    assert_eq!((&consumers[0]["name"], &consumers[0]["pending"]), (&json!("persister"), &json!(1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_report_over_nothing_is_an_empty_answer_and_not_a_failure() {
     let system = System::start().await;
     let out = system.says(&["funnel", "--from", "2020-01-01", "--to", "2020-01-31"]).well();

@@ -1,8 +1,10 @@
 //! `status`: how far each consumer and channel is, and what is stored.
+//!
+//! It is asked most where something is broken, so what NATS knows is shown before Postgres is asked. It judges nothing.
 
 use crate::{
-    config::{DatabaseArgs, NatsArgs},
-    output::OutputArgs,
+    config::{NatsArgs, set},
+    output::{self, OutputArgs},
     report::{self, ConsumerStatus},
 };
 use anyhow::Context;
@@ -22,15 +24,22 @@ use valera_pipeline::{
     },
 };
 
+const STATES: &str = "\
+States: drained, nothing is left to do; working, messages are in hand, and where their age grows it is too slow or cannot go on;
+waiting, there are messages and none is in hand: nobody runs it, or it has not begun; unserved, no notifier serves the channel.
+Without Postgres the consumers are shown all the same, the cause is named, and the exit code is 1.";
+
 /// Show how far each consumer and channel is, and what is stored
 #[derive(Debug, Args)]
+#[command(after_help = STATES)]
 pub struct Status {
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
     nats: NatsArgs,
-    #[command(flatten)]
-    database: DatabaseArgs,
+    /// Address of the database: postgres://user@host:port/database
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    database_url: Option<String>,
 }
 
 impl Status {
@@ -38,10 +47,19 @@ impl Status {
         let context = jetstream::new(Link::new(&self.nats.nats_url, "valera-status").connect().await?);
         let mut consumers = consumers(&context).await?;
         consumers.extend(channels(&context).await?);
-        let mut writer = Writer::new(&self.database.database_url, "valera status", "")?;
-        let holdings = reports::holdings(writer.connection().await?).await?;
-        self.output
-            .print(&consumers, |rows, style| format!("{}\n{}", report::status(rows, style), described(&holdings)))
+        let is_for_programs = self.output.print_for_programs(&consumers)?;
+        if !is_for_programs {
+            output::print(&format!("{}\n", report::status(&consumers, output::style())))?;
+        }
+        let holdings = self.holdings().await.context("Postgres")?;
+        if is_for_programs { Ok(()) } else { output::print(&described(&holdings)) }
+    }
+
+    async fn holdings(&self) -> anyhow::Result<Holdings> {
+        let database_url = set(self.database_url.as_deref());
+        let database_url = database_url.context("DATABASE_URL is not set: postgres://user@host:port/database")?;
+        let mut writer = Writer::new(database_url, "valera status", "")?;
+        reports::holdings(writer.connection().await?).await
     }
 }
 

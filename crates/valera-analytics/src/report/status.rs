@@ -1,6 +1,6 @@
 //! How far each consumer is, and how each channel stands.
 //!
-//! It does not judge health: a consumer with work waiting may be busy, restarting or stuck, and `doctor` knows more.
+//! It does not judge health: a consumer with work waiting may be busy, restarting or stuck, and its log knows more.
 
 use chrono::{DateTime, Utc};
 use comfy_table::Cell;
