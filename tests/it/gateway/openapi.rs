@@ -10,7 +10,9 @@ async fn the_gateway_does_what_its_openapi_document_says() {
     let served = Served::start(&system, &[("VALERA_LOG", "warn")]).await;
     let mut schemathesis = python();
     // It keeps a cache in its working directory.
-    schemathesis.current_dir(system.dir()).env("TOKEN", TOKEN).args(["-m", "schemathesis.cli", "--config-file"]);
+    schemathesis.current_dir(system.dir()).env("TOKEN", TOKEN);
+    schemathesis.env("SCHEMATHESIS_HOOKS", checkout().join("tests/it/gateway/schemathesis_hooks.py"));
+    schemathesis.args(["-m", "schemathesis.cli", "--config-file"]);
     schemathesis.arg(checkout().join("tests/it/gateway/schemathesis.toml"));
     schemathesis.args(["run", &format!("http://{}/openapi.json", served.at)]);
     let said = Said::by(&mut schemathesis).well();

@@ -48,7 +48,8 @@ pub fn document() -> Value {
             "/v1/events": {"post": {
                 "operationId": "publishEvents",
                 "summary": "Takes events; 202 once each of them is on a disk",
-                "description": "Content-Encoding may be gzip.",
+                "description": "CloudEvents in binary mode are application/json with the headers ce-*: the body is their data.",
+                "parameters": parameters(),
                 "requestBody": {"required": true, "content": {
                     "application/json": one_or_more,
                     "application/x-ndjson": any,
@@ -109,6 +110,25 @@ pub fn document() -> Value {
             "schemas": schemas(),
         },
     })
+}
+
+/// The headers that say how a body is to be read, beside its type.
+fn parameters() -> Value {
+    let header = |name: &str, description: &str, schema: Value| json!({"name": name, "in": "header", "description": description, "schema": schema});
+    // What a header can hold.
+    let text = json!({"type": "string", "pattern": "^[!-~]+$"});
+    json!([
+        header(
+            "Content-Encoding",
+            "How the body is packed, whatever its type",
+            json!({"enum": ["gzip", "identity"]})
+        ),
+        header("ce-specversion", "Says that it is a CloudEvent in binary mode", json!({"const": "1.0"})),
+        header("ce-id", "In binary mode: a UUIDv7, or another together with ce-time", text.clone()),
+        header("ce-source", "In binary mode: who sent it", text),
+        header("ce-type", "In binary mode: the event's name, without a prefix", name()),
+        header("ce-time", "In binary mode: when it occurred", json!({"type": "string", "format": "date-time"})),
+    ])
 }
 
 fn responses(status: &str, good: Value, problems: &[&str]) -> Value {

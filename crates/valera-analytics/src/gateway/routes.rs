@@ -65,7 +65,7 @@ pub(super) fn router(gateway: Arc<Gateway>) -> Router {
         .fallback(async || {
             Problem::new(
                 StatusCode::NOT_FOUND,
-                "there is POST /v1/events, GET /v1/chats/{chat_id}, GET /health and GET /metrics",
+                "there is POST /v1/events, GET /v1/chats/{chat_id}, GET /health, GET /metrics and GET /openapi.json",
             )
         })
         .method_not_allowed_fallback(async |method: Method| {
