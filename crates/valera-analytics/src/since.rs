@@ -19,8 +19,9 @@ impl FromStr for Since {
             return Ok(Self(at.to_utc()));
         }
         let ago = parse_duration(text).filter(|ago| *ago > TimeDelta::zero());
-        let ago =
-            ago.ok_or("expected a span of time, as 30d, 12h or 90m, of at most 366 days, or a time in RFC 3339")?;
+        let ago = ago.ok_or(
+            "expected a span of time, for example 30d, 12h or 90m, of at most 366 days, or a time in RFC 3339",
+        )?;
         Ok(Self(Utc::now() - ago))
     }
 }

@@ -52,8 +52,11 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
         (&["run", "everything"], "persister"),
         (&["import"], "<FILE>"),
         (&["topology", "destroy"], "unrecognized subcommand"),
-        (&["funnel", "--from=yesterday", "--database-url=x"], "'--from <DAY>': expected a day as 2026-11-24"),
-        (&["latency", "--to=2026-2-1", "--database-url=x"], "'--to <DAY>': expected a day as 2026-11-24"),
+        (
+            &["funnel", "--from=yesterday", "--database-url=x"],
+            "'--from <DAY>': expected a day, for example 2026-11-24",
+        ),
+        (&["latency", "--to=2026-2-1", "--database-url=x"], "'--to <DAY>': expected a day, for example 2026-11-24"),
         (&["latency", "--hours=2", "--days=2", "--database-url=x"], "cannot be used with"),
         (&["latency", "--by=week", "--database-url=x"], "hour, day, model, whole"),
         (&["funnel", "--days=2", "--from=2026-01-01", "--database-url=x"], "cannot be used with"),

@@ -71,7 +71,7 @@ async fn there_is_no_morning_message_before_its_hour_or_where_it_is_off_or_witho
     let without = Heard::start(&system, "without", command);
     let mut command = system.program();
     command.args(["run", "notifier"]).env("VALERA_DIGEST_AT", "9");
-    Said::by(&mut command).complaining(2, &["expected a local time as 09:00, or off"]);
+    Said::by(&mut command).complaining(2, &["expected a local time, for example 09:00, or off"]);
     eventually("it says so", || async { without.says("there is no morning message") == 1 }).await;
     // One of the three serves the channel.
     eventually("one of them has come in", || async {

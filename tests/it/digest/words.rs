@@ -36,5 +36,5 @@ async fn a_day_without_events_is_said_to_be_one_and_a_day_without_dialogs_has_no
     // And a day that is not over.
     insta::assert_snapshot!(messages(&system, &["2026-03-09", "2026-03-10", "2026-03-11", "9999-12-31"]));
     print(&system, "2026-03-10", "de").complaining(2, &["expected ru or en"]);
-    print(&system, "yesterday", "ru").complaining(2, &["expected a day as 2026-11-24"]);
+    print(&system, "yesterday", "ru").complaining(2, &["expected a day, for example 2026-11-24"]);
 }

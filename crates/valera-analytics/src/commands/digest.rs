@@ -21,7 +21,7 @@ use valera_pipeline::{
 /// Show what a day came to, as the morning message tells it
 #[derive(Debug, Args)]
 pub struct Digest {
-    /// Which local day, as 2026-11-24 [default: yesterday]
+    /// Which local day, for example 2026-11-24 [default: yesterday]
     #[arg(long, value_name = "DAY", value_parser = period::day)]
     day: Option<NaiveDate>,
     /// Print the message; it is what happens without any option too

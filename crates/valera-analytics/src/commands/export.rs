@@ -39,7 +39,7 @@ pub struct Export {
     /// The file, compressed when its name ends in .zst; - is standard output
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Events that occurred from here on: a local day as 2026-11-24, or a time
+    /// Events that occurred from here on: a local day, for example 2026-11-24, or a time
     #[arg(long, value_name = "DAY|TIME")]
     from: Option<Edge>,
     /// Up to here: the end of a local day, or before a time
@@ -70,7 +70,7 @@ impl FromStr for Edge {
         }
         let time = DateTime::parse_from_rfc3339(text);
         time.map(|at| Self::Time(at.to_utc()))
-            .map_err(|_| "expected a day as 2026-11-24 or a time as 2026-11-24T12:00:00+03:00")
+            .map_err(|_| "expected a day, for example 2026-11-24, or a time, for example 2026-11-24T12:00:00+03:00")
     }
 }
 

@@ -15,10 +15,10 @@ pub(super) struct PeriodArgs {
     /// The last so many days, today (or the day of --to) among them
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=36_600), conflicts_with = "from")]
     days: Option<u64>,
-    /// First local day, as 2026-11-24
+    /// First local day, for example 2026-11-24
     #[arg(long, value_name = "DAY", value_parser = day)]
     from: Option<NaiveDate>,
-    /// Last local day, as 2026-11-24 [default: today]
+    /// Last local day, for example 2026-11-24 [default: today]
     #[arg(long, value_name = "DAY", value_parser = day)]
     to: Option<NaiveDate>,
 }
@@ -40,7 +40,7 @@ impl fmt::Display for Period {
 pub(super) fn day(text: &str) -> Result<NaiveDate, &'static str> {
     // chrono would take years of any length.
     let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| text.len() == 10);
-    day.ok_or("expected a day as 2026-11-24")
+    day.ok_or("expected a day, for example 2026-11-24")
 }
 
 impl PeriodArgs {

@@ -54,7 +54,7 @@ struct Start {
     /// Last message: a sequence, or a time before which it was received [default: the last there is now]
     #[arg(long, value_name = "SEQUENCE|TIME")]
     to: Option<Bound>,
-    /// Only these subjects, as analytics.cart_confirmed
+    /// Only these subjects, for example analytics.cart_confirmed
     #[arg(long, default_value = subject::ALL_EVENTS)]
     subject: String,
     /// At most so many messages a second

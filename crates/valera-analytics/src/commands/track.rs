@@ -27,7 +27,7 @@ const EXAMPLE: &str =
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Track {
-    /// Its name, as booking_request_created
+    /// Its name, for example booking_request_created
     event: String,
     /// The chat it belongs to
     #[arg(long, value_name = "N", allow_hyphen_values = true)]

@@ -18,7 +18,7 @@ use valera_pipeline::{consume::Link, store::Writer, trial::Trial};
 pub(super) struct Check {
     /// The changed catalogue, as schemas/catalogue.json renders it
     file: PathBuf,
-    /// How far back the stream is read: so long ago, as 30d or 12h, or a time in RFC 3339
+    /// How far back the stream is read: so long ago, for example 30d or 12h, or a time in RFC 3339
     #[arg(long, default_value = "30d", value_name = "WHEN")]
     against: Since,
     /// The catalogue that judges now [default: this program's]

@@ -65,7 +65,7 @@ struct Narrowed {
     /// Only of this event
     #[arg(long, value_name = "NAME")]
     event: Option<String>,
-    /// Only received since then: so long ago, as 7d or 12h, or a time in RFC 3339
+    /// Only received since then: so long ago, for example 7d or 12h, or a time in RFC 3339
     #[arg(long, value_name = "WHEN")]
     since: Option<Since>,
 }

@@ -53,10 +53,10 @@ pub(super) struct Retry {
     /// Only with this reason
     #[arg(long, value_name = "CODE", hide_possible_values = true, value_parser = reason_codes())]
     reason: Option<String>,
-    /// Set a value: JSON, or text where it is not; as properties.services_count=1
+    /// Set a value: JSON, or text where it is not; for example properties.services_count=1
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<String>,
-    /// Rename a key, as properties.old=new
+    /// Rename a key, for example properties.old=new
     #[arg(long, value_name = "PATH=KEY")]
     rename: Vec<String>,
     /// Merge a JSON object into each body, as RFC 7386 says; before renaming and setting

@@ -62,7 +62,7 @@ pub struct Validate {
     /// occurred_at
     #[arg(long, requires = "database_url", conflicts_with_all = ["received_at", "catalogue"])]
     arrived: bool,
-    /// How long to wait for all of them, as 30s or 2m
+    /// How long to wait for all of them, for example 30s or 2m
     #[arg(long, default_value = "30s", value_name = "SPAN", value_parser = span)]
     within: Duration,
     /// Address of the database, for --arrived
@@ -88,7 +88,7 @@ fn event_subject(text: &str) -> Result<String, &'static str> {
 
 fn span(text: &str) -> Result<Duration, &'static str> {
     let span = parse_duration(text).and_then(|span| span.to_std().ok());
-    span.ok_or("expected a span of time, as 30s or 2m")
+    span.ok_or("expected a span of time, for example 30s or 2m")
 }
 
 impl Validate {

@@ -72,7 +72,7 @@ impl Settings {
         let is_name = chat.strip_prefix('@').is_some_and(|name| !name.is_empty());
         ensure!(
             is_name || chat.parse::<i64>().is_ok_and(|id| id != 0),
-            "a chat is a number, as -1001234567890, or the @name of a public group"
+            "a chat is a number, for example -1001234567890, or the @name of a public group"
         );
         let is_group = is_name || chat.starts_with('-');
         Ok(Self {

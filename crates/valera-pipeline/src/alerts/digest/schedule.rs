@@ -25,7 +25,7 @@ impl FromStr for DigestAt {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "off" => Ok(Self(None)),
-            _ => local_time(text).map(|at| Self(Some(at))).ok_or("expected a local time as 09:00, or off"),
+            _ => local_time(text).map(|at| Self(Some(at))).ok_or("expected a local time, for example 09:00, or off"),
         }
     }
 }
