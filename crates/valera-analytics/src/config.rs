@@ -3,9 +3,10 @@
 //! The only module that reads the environment. A secret can come as a value or, better, as `…_FILE`: an environment is
 //! visible to others, a file is not. Nothing is opened here but key files.
 
-mod channels;
 mod delivery;
+mod email;
 mod telegram;
+mod webhook;
 
 pub use delivery::DeliveryArgs;
 pub use telegram::TelegramArgs;

@@ -1,12 +1,10 @@
 //! One file a command: its arguments, and what it does with the libraries.
 
 pub mod alerts;
-pub mod alerts_test;
 pub mod catalogue;
 pub mod completions;
 pub mod dead_letters;
 pub mod demo;
-pub mod digest;
 pub mod export;
 pub mod funnel;
 pub mod import;

@@ -2,18 +2,16 @@
 //!
 //! A channel exists once what it needs is set, so a system without any tells its own log. It connects to nothing.
 
-use super::{
-    LanguageArgs, TelegramArgs,
-    channels::{EmailArgs, WebhookArgs},
-    set,
-};
-use anyhow::Context as _;
+use super::{LanguageArgs, TelegramArgs, email::EmailArgs, secret, set, webhook::WebhookArgs};
+use anyhow::{Context as _, ensure};
 use clap::Args;
 use std::path::Path;
 use valera_pipeline::alerts::{
     delivery::{Configured, Notifier, Texts},
     digest::{self, DigestAt},
 };
+
+pub(super) const HEADING: &str = "Channels";
 
 /// How people are told.
 #[derive(Debug, Clone, Args)]
@@ -88,4 +86,15 @@ impl DeliveryArgs {
         let found = self.channels()?.into_iter().find(|channel| channel.name() == name);
         found.with_context(|| format!("the channel {name} is not configured"))
     }
+}
+
+/// A secret that need not be there; one that is there is not empty.
+pub(super) fn secret_of(name: &str, file: Option<&str>, value: Option<&str>) -> anyhow::Result<Option<String>> {
+    let (file, value) = (set(file), set(value));
+    if file.is_none() && value.is_none() {
+        return Ok(None);
+    }
+    let text = secret(name, file.map(Path::new), value)?;
+    ensure!(!text.trim().is_empty(), "{name}_FILE is an empty file");
+    Ok(Some(text))
 }

@@ -4,7 +4,7 @@
 //! nothing.
 
 use super::{
-    channels::{HEADING, secret_of},
+    delivery::{HEADING, secret_of},
     set,
 };
 use anyhow::{Context, bail};

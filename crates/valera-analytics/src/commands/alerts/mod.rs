@@ -2,6 +2,9 @@
 //!
 //! Everything here stands in NATS, so it works while Postgres is away. Nothing here raises or delivers an alert.
 
+mod digest;
+mod test;
+
 use crate::{
     config::{NatsArgs, RulesArgs, set},
     output::{self, OutputArgs},
@@ -48,8 +51,8 @@ enum Action {
         #[command(flatten)]
         nats: NatsArgs,
     },
-    Digest(Box<super::digest::Digest>),
-    Test(Box<super::alerts_test::Test>),
+    Digest(Box<digest::Digest>),
+    Test(Box<test::Test>),
     /// Tell nobody of a rule's incidents for a while; they stay on the stream
     Mute {
         rule: String,

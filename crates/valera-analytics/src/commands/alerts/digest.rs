@@ -3,8 +3,8 @@
 //! It reads the rollups and needs nothing but Postgres. What is sent by hand is sent each time that it is asked for: it goes
 //! past the claims of the morning message, and does not stand in its way.
 
-use super::period;
 use crate::{
+    commands::period,
     config::{DatabaseArgs, DeliveryArgs, ZoneArgs},
     output, report,
 };
@@ -20,7 +20,7 @@ use valera_pipeline::{
 
 /// Show what a day came to, as the morning message tells it
 #[derive(Debug, Args)]
-pub struct Digest {
+pub(super) struct Digest {
     /// Which local day, for example 2026-11-24 [default: yesterday]
     #[arg(long, value_name = "DAY", value_parser = period::day)]
     day: Option<NaiveDate>,

@@ -14,7 +14,7 @@ use valera_pipeline::alerts::delivery::{Configured, Notifier};
 
 /// Show a test message on every channel that is configured
 #[derive(Debug, Args)]
-pub struct Test {
+pub(super) struct Test {
     /// On this channel only
     #[arg(long, value_name = "CHANNEL", value_parser = Configured::NAMES)]
     channel: Option<String>,
