@@ -1,6 +1,7 @@
 //! `rebuild`: the same rollups from zero, and nobody who reads them notices.
 
 mod beside;
+mod clearing;
 
 use crate::support::{Load, System, Version, assert_rollups_agree, contents, event};
 use chrono::Utc;

@@ -309,22 +309,26 @@ impl Shadow {
 
     /// Removes what was built.
     pub(super) async fn remove(&mut self) -> anyhow::Result<()> {
-        self.forget();
+        self.clear_the_desk().await?;
         store::drop_next(self.desk().await?).await
     }
 
     /// Leaves what was built as it is by now.
     pub(super) async fn stop_noting(&mut self) -> anyhow::Result<()> {
-        self.forget();
+        self.clear_the_desk().await?;
         let schema = self.schema;
         store::stop_noting(self.desk().await?, schema).await
     }
 
-    /// Whatever stands open would be in the way.
-    fn forget(&mut self) {
+    /// Whatever stands open would be in the way. The desk keeps the lock to the end: the next rebuild has a schema of the
+    /// same name. One that broke takes the lock again first, and fails when another has it.
+    async fn clear_the_desk(&mut self) -> anyhow::Result<()> {
         self.reader.forget();
         self.folder.forget();
-        self.desk.forget();
+        if self.release().await.is_err() {
+            self.desk.forget();
+        }
+        store::lock(self.desk().await?).await
     }
 }
 

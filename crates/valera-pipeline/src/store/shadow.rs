@@ -16,13 +16,15 @@ pub const NEXT: &str = "rollups_next";
 /// Where the tables are kept that a rebuild has replaced.
 pub const PREVIOUS: &str = "rollups_previous";
 
-/// To be run once a connection: sets of all history take their time, and names are printed with their schema.
+/// To be run once a connection: sets of all history take their time, and names are printed with their schema. Who clears
+/// up rolls back whether or not something stands open, and need not be warned.
 pub const SESSION: &str = "
     SET statement_timeout = 0;
-    SET search_path = public";
+    SET search_path = public;
+    SET client_min_messages = error";
 
-/// Takes the lock of rebuilds for this session. Waits for it briefly: Postgres takes a moment to notice that a rebuild
-/// which ended or was killed has gone.
+/// Takes the lock of rebuilds for this session, which may have it already. Waits for it briefly: Postgres takes a moment
+/// to notice that a rebuild which ended or was killed has gone.
 ///
 /// # Errors
 /// When another rebuild has it.
