@@ -2,6 +2,7 @@
 
 mod beside;
 mod clearing;
+mod told;
 
 use crate::support::{Load, System, Version, assert_rollups_agree, contents, event};
 use chrono::Utc;

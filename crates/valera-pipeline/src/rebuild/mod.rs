@@ -14,6 +14,7 @@ use crate::{
     service::Environment,
     store::{
         Calendar, Settings, comparison,
+        exchange::require_exchangeable,
         shadow::{self as store, NEXT, PREVIOUS},
     },
     verify::BucketDifference,
@@ -64,8 +65,8 @@ impl Rebuild {
     /// do that are older than that.
     ///
     /// # Errors
-    /// When another rebuild is at work, such events never come, a server does not answer, or it was told to stop. What
-    /// was built is removed then, where Postgres still answers.
+    /// When another rebuild is at work, something will be in the way of a swap, such events never come, a server does not
+    /// answer, or it was told to stop. What was built is removed then, where Postgres still answers.
     pub async fn build(
         environment: &Environment,
         patience: Duration,
@@ -93,6 +94,7 @@ impl Rebuild {
         watch: &mut impl FnMut(Stage),
     ) -> anyhow::Result<Vec<RollupDifference>> {
         let tables = store::tables(shadow.desk().await?, &named_by_folds()).await?;
+        require_exchangeable(shadow.desk().await?, &tables).await?;
         store::create(shadow.desk().await?, &tables, time_zone).await?;
         store::note_arrivals(shadow.desk().await?, NEXT).await?;
         let calendar = Calendar::load_from(shadow.desk().await?, NEXT, time_zone).await?;
@@ -170,6 +172,7 @@ async fn put_back(
     time_zone: String,
     watch: &mut impl FnMut(Stage),
 ) -> anyhow::Result<Swapped> {
+    require_exchangeable(shadow.desk().await?, &tables).await?;
     store::note_arrivals(shadow.desk().await?, PREVIOUS).await?;
     let calendar = Calendar::load_from(shadow.desk().await?, PREVIOUS, &time_zone).await?;
     shadow.folds_into(tables, calendar);

@@ -44,6 +44,14 @@ pub async fn exchange(
     Ok(())
 }
 
+/// Names what will be in the way of an exchange, before a rebuild has built anything for it.
+///
+/// # Errors
+/// When something is, or Postgres does not answer.
+pub async fn require_exchangeable(connection: &mut PgConnection, tables: &BTreeSet<String>) -> anyhow::Result<()> {
+    dependents(connection, tables).await.map(drop)
+}
+
 /// Locks all of it, or gives up within a time for all together. That is below deadlock_timeout, so that a reader who holds
 /// what we want and waits for what we hold is never the victim; with a limit to each wait only, he could wait through
 /// several.
