@@ -3,10 +3,13 @@
 use super::built;
 use crate::support::{System, event};
 use chrono::Utc;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use valera_pipeline::rebuild::{Rebuild, swap_back};
+use valera_pipeline::{
+    rebuild::{Rebuild, swap_back},
+    service::Service,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_materialised_view_is_named_before_anything_is_built_and_once_more_at_the_swap() {
@@ -37,4 +40,24 @@ async fn a_materialised_view_is_named_before_anything_is_built_and_once_more_at_
     let back = swap_back(system.environment(), Duration::from_secs(1), |stage| stages.push(stage), &shutdown);
     named(back.await.unwrap_err());
     assert_eq!(stages, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_differs_for_want_of_events_that_only_wait_is_told_from_a_fault() {
+    let system = System::start().await;
+    event("cart_confirmed", 1, Utc::now(), json!({})).publish(&system).await;
+    system.settle().await;
+    for chat in [2, 3] {
+        event("cart_confirmed", chat, Utc::now(), json!({})).publish(&system).await;
+    }
+    system.run_dry(Service::Persister).await;
+    let said = system.says(&["rebuild"]);
+    assert!(said.out.contains("buckets differ"), "{said:?}");
+    assert!(said.out.contains("2 events that the rollups have yet to take in"), "{said:?}");
+    let told: Value = serde_json::from_str(&system.says(&["rebuild", "--json"]).out).unwrap();
+    assert_eq!(told["pending"], 2, "{told}");
+
+    system.settle().await;
+    let said = system.says(&["rebuild", "--yes"]).well();
+    assert!(!said.contains("yet to take in"), "{said}");
 }

@@ -53,9 +53,9 @@ impl Rebuild {
         let seconds = started.elapsed().as_secs_f64();
         tracing::info!(events, seconds, per_second = events as f64 / seconds, zone = rebuilt.time_zone(), "rebuilt");
         if self.json {
-            output::print(&report::json(rebuilt.differences())?)?;
+            output::print(&report::json(rebuilt.comparison())?)?;
         } else {
-            output::print(&report::differences(rebuilt.differences(), output::style()))?;
+            output::print(&report::differences(rebuilt.comparison(), output::style()))?;
         }
         let question = format!("swap them in? days are cut in {}", rebuilt.time_zone());
         let answer = if self.yes { Some(true) } else { output::ask(&question)? };

@@ -33,10 +33,18 @@ const NAMED: i64 = 100;
 pub struct Rebuild {
     shadow: Shadow,
     time_zone: String,
-    differences: Vec<RollupDifference>,
+    comparison: Comparison,
 }
 
-/// One rollup as it is and as it was rebuilt, at one moment.
+/// The rollups as they are and as they were rebuilt, at one moment.
+#[derive(Debug, Clone, Serialize)]
+pub struct Comparison {
+    /// Events that raw has and the rollups as they are have yet to take in: they make buckets differ without a fault.
+    pub pending: i64,
+    pub differences: Vec<RollupDifference>,
+}
+
+/// One rollup.
 #[derive(Debug, Clone, Serialize)]
 pub struct RollupDifference {
     pub name: &'static str,
@@ -79,7 +87,7 @@ impl Rebuild {
         settings.require(None, &environment.keys.content)?;
         let time_zone = environment.time_zone.clone().unwrap_or(settings.time_zone);
         match Self::fill(&mut shadow, &time_zone, &mut watch).await {
-            Ok(differences) => Ok(Self { shadow, time_zone, differences }),
+            Ok(comparison) => Ok(Self { shadow, time_zone, comparison }),
             Err(cause) => {
                 // The cause is what counts; the next rebuild removes what this one could not.
                 drop(shadow.remove().await);
@@ -88,11 +96,7 @@ impl Rebuild {
         }
     }
 
-    async fn fill(
-        shadow: &mut Shadow,
-        time_zone: &str,
-        watch: &mut impl FnMut(Stage),
-    ) -> anyhow::Result<Vec<RollupDifference>> {
+    async fn fill(shadow: &mut Shadow, time_zone: &str, watch: &mut impl FnMut(Stage)) -> anyhow::Result<Comparison> {
         let tables = store::tables(shadow.desk().await?, &named_by_folds()).await?;
         require_exchangeable(shadow.desk().await?, &tables).await?;
         store::create(shadow.desk().await?, &tables, time_zone).await?;
@@ -110,8 +114,8 @@ impl Rebuild {
 
     /// How it differs from the rollups as they were when it was done.
     #[must_use]
-    pub fn differences(&self) -> &[RollupDifference] {
-        &self.differences
+    pub fn comparison(&self) -> &Comparison {
+        &self.comparison
     }
 
     /// In which zone its days are cut.
@@ -180,7 +184,8 @@ async fn put_back(
     shadow.exchange(time_zone, watch).await
 }
 
-async fn compare(shadow: &mut Shadow, watch: &mut impl FnMut(Stage)) -> anyhow::Result<Vec<RollupDifference>> {
+async fn compare(shadow: &mut Shadow, watch: &mut impl FnMut(Stage)) -> anyhow::Result<Comparison> {
+    let pending = store::not_taken_in(shadow.reader().await?).await?;
     let mut differences = Vec::new();
     for rollup in ALL {
         ensure!(!shadow.is_told_to_stop(), "interrupted");
@@ -197,5 +202,5 @@ async fn compare(shadow: &mut Shadow, watch: &mut impl FnMut(Stage)) -> anyhow::
         });
     }
     shadow.end_snapshot().await?;
-    Ok(differences)
+    Ok(Comparison { pending, differences })
 }

@@ -247,6 +247,19 @@ pub async fn buckets(snapshot: &mut PgConnection, rollup: &Rollup) -> anyhow::Re
     sqlx::query_as(AssertSqlSafe(query)).fetch_one(snapshot).await.context("counting buckets")
 }
 
+/// Events that a rebuild has, since it has all of raw, and that the live rollups have not.
+///
+/// # Errors
+/// When Postgres refuses.
+pub async fn not_taken_in(snapshot: &mut PgConnection) -> anyhow::Result<i64> {
+    let query = format!(
+        "SELECT count(*)
+         FROM {NEXT}.inbox AS rebuilt
+         WHERE NOT EXISTS (SELECT FROM rollups.inbox AS kept WHERE kept.event_id = rebuilt.event_id)"
+    );
+    sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(snapshot).await.context("comparing the inboxes")
+}
+
 /// In which zone the tables of this schema are cut; `None` where there are none.
 ///
 /// # Errors
