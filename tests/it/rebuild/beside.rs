@@ -195,7 +195,7 @@ async fn a_rebuild_that_is_thrown_away_under_a_recount_keeps_no_fold_waiting() {
 }
 
 /// Writes the letter of an event that Postgres refused to store.
-async fn refuse(system: &System, event_id: Uuid) {
+pub(super) async fn refuse(system: &System, event_id: Uuid) {
     let letter = format!(
         "INSERT INTO dead_letters (id, event_id, subject, reasons, payload, stream_seq, received_at)
          VALUES (gen_random_uuid(), '{event_id}', 'analytics.cart_confirmed', '[{{\"reason\": \"refused_by_database\"}}]', '', 2, now())"

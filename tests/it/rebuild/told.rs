@@ -1,6 +1,6 @@
 //! What a rebuild says before it is swapped in, and after.
 
-use super::built;
+use super::{beside::refuse, built};
 use crate::support::{System, event};
 use chrono::Utc;
 use serde_json::{Value, json};
@@ -10,6 +10,10 @@ use valera_pipeline::{
     rebuild::{Rebuild, swap_back},
     service::Service,
 };
+
+fn told(out: &str) -> Value {
+    serde_json::from_str(out).unwrap_or_else(|cause| panic!("{cause}: {out}"))
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_materialised_view_is_named_before_anything_is_built_and_once_more_at_the_swap() {
@@ -54,10 +58,30 @@ async fn what_differs_for_want_of_events_that_only_wait_is_told_from_a_fault() {
     let said = system.says(&["rebuild"]);
     assert!(said.out.contains("buckets differ"), "{said:?}");
     assert!(said.out.contains("2 events that the rollups have yet to take in"), "{said:?}");
-    let told: Value = serde_json::from_str(&system.says(&["rebuild", "--json"]).out).unwrap();
-    assert_eq!(told["pending"], 2, "{told}");
+    let told = told(&system.says(&["rebuild", "--json"]).out);
+    assert_eq!((&told["pending"], &told["swapped"]), (&json!(2), &Value::Null), "{told}");
 
     system.settle().await;
     let said = system.says(&["rebuild", "--yes"]).well();
     assert!(!said.contains("yet to take in"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_is_told_what_a_swap_did_and_what_it_left_out() {
+    let system = System::start().await;
+    let lost = event("cart_confirmed", 2, Utc::now(), json!({}));
+    lost.publish(&system).await;
+    system.settle().await;
+    sqlx::raw_sql("TRUNCATE analytics_events").execute(&mut system.postgres().await).await.unwrap();
+    refuse(&system, lost.event_id()).await;
+
+    let said = told(&system.says(&["rebuild", "--yes", "--json", "--wait", "1"]).well());
+    assert!(said["differences"].as_array().is_some_and(|rollups| !rollups.is_empty()), "{said}");
+    let swapped = &said["swapped"];
+    assert_eq!((&swapped["refused"], &swapped["time_zone"]), (&json!([lost.event_id()]), &json!("Europe/Moscow")));
+    assert!(swapped["held_ms"].is_u64(), "{said}");
+
+    let said = told(&system.says(&["rebuild", "--swap-back", "--json"]).well());
+    assert_eq!(said["swapped"]["refused"], json!([]), "{said}");
+    assert_eq!(said.get("differences"), None, "{said}");
 }

@@ -4,11 +4,12 @@
 
 use super::stop;
 use crate::{config::ServiceArgs, output, report};
-use anyhow::bail;
+use anyhow::ensure;
 use clap::Args;
 use indicatif::ProgressBar;
+use serde::Serialize;
 use std::time::{Duration, Instant};
-use valera_pipeline::rebuild::{self, Stage, Swapped};
+use valera_pipeline::rebuild::{self, Comparison, Stage, Swapped};
 
 /// Build all rollups anew from raw events, show what differs, and swap them in
 #[derive(Debug, Args)]
@@ -22,11 +23,20 @@ pub struct Rebuild {
     /// Seconds to wait for events that the rollups have and raw has not, once the persister has nothing older to do
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     wait: u64,
-    /// Print the differences as JSON
-    #[arg(long, conflicts_with = "swap_back")]
+    /// Print JSON: what differs, and what a swap did; asks nobody
+    #[arg(long)]
     json: bool,
     #[command(flatten)]
     config: ServiceArgs,
+}
+
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Told {
+    /// A swap back compares nothing.
+    #[serde(flatten)]
+    comparison: Option<Comparison>,
+    swapped: Option<Swapped>,
 }
 
 impl Rebuild {
@@ -39,7 +49,7 @@ impl Rebuild {
         if self.swap_back {
             let swapped = rebuild::swap_back(&environment, patience, |stage| show(&bar, stage), &shutdown).await?;
             bar.finish_and_clear();
-            return output::print(&done(&swapped));
+            return self.tell(None, Some(swapped));
         }
         let mut events = 0;
         let watch = |stage| {
@@ -52,40 +62,55 @@ impl Rebuild {
         bar.finish_and_clear();
         let seconds = started.elapsed().as_secs_f64();
         tracing::info!(events, seconds, per_second = events as f64 / seconds, zone = rebuilt.time_zone(), "rebuilt");
-        if self.json {
-            output::print(&report::json(rebuilt.comparison())?)?;
-        } else {
+        let comparison = rebuilt.comparison().clone();
+        let swapped = match self.answer(&rebuilt) {
+            Ok(Some(true)) => rebuilt.swap(|stage| show(&bar, stage)).await.map(Some),
+            other => rebuilt.discard().await.and(refused(other)),
+        };
+        bar.finish_and_clear();
+        match swapped {
+            Ok(swapped) => self.tell(Some(comparison), swapped),
+            Err(cause) if self.json => self.tell(Some(comparison), None).and(Err(cause)),
+            Err(cause) => Err(cause),
+        }
+    }
+
+    /// Shows what differs and asks; `None` where nobody can answer.
+    fn answer(&self, rebuilt: &rebuild::Rebuild) -> anyhow::Result<Option<bool>> {
+        if !self.json {
             output::print(&report::differences(rebuilt.comparison(), output::style()))?;
         }
-        let question = format!("swap them in? days are cut in {}", rebuilt.time_zone());
-        let answer = if self.yes { Some(true) } else { output::ask(&question)? };
-        if answer != Some(true) {
-            rebuilt.discard().await?;
-            match answer {
-                None => bail!("not swapped in, there is no terminal to ask at: --yes swaps without asking"),
-                _ => return output::print("not swapped in\n"),
-            }
+        match (self.yes, self.json) {
+            (true, _) => Ok(Some(true)),
+            (false, true) => Ok(None),
+            (false, false) => output::ask(&format!("swap them in? days are cut in {}", rebuilt.time_zone())),
         }
-        let swapped = rebuilt.swap(|stage| show(&bar, stage)).await?;
-        bar.finish_and_clear();
-        if self.json {
-            tracing::info!(held = ?swapped.held, zone = swapped.time_zone, "swapped in");
-            return Ok(());
-        }
-        output::print(&done(&swapped))
+    }
+
+    fn tell(&self, comparison: Option<Comparison>, swapped: Option<Swapped>) -> anyhow::Result<()> {
+        output::print(&match swapped {
+            swapped if self.json => report::json(&Told { comparison, swapped })?,
+            Some(swapped) => done(&swapped),
+            None => "not swapped in\n".to_owned(),
+        })
     }
 }
 
+/// What a rebuild comes to that is not swapped in.
+fn refused(answer: anyhow::Result<Option<bool>>) -> anyhow::Result<Option<Swapped>> {
+    ensure!(answer?.is_some(), "not swapped in, there is nobody to ask: --yes swaps without asking");
+    Ok(None)
+}
+
 fn done(swapped: &Swapped) -> String {
-    let Swapped { held, time_zone, refused } = swapped;
+    let Swapped { held_ms, time_zone, refused } = swapped;
     let refused = match refused.len() {
         0 => String::new(),
         count => format!("left out, because Postgres refused to store them: {count} events, in the dead letters\n"),
     };
     format!(
-        "{refused}swapped in; folds waited {} ms; days are cut in {time_zone}\n\
-         what was replaced is in the schema rollups_previous; `valera-analytics rebuild --swap-back` puts it back\n",
-        held.as_millis()
+        "{refused}swapped in; folds waited {held_ms} ms; days are cut in {time_zone}\n\
+         what was replaced is in the schema rollups_previous; `valera-analytics rebuild --swap-back` puts it back\n"
     )
 }
 

@@ -59,8 +59,8 @@ pub struct RollupDifference {
 /// What an exchange did.
 #[derive(Debug, Clone, Serialize)]
 pub struct Swapped {
-    /// How long folds had to wait for it.
-    pub held: Duration,
+    /// How long folds had to wait for it, in milliseconds.
+    pub held_ms: u64,
     /// In which zone days are cut now.
     pub time_zone: String,
     /// Events that the replaced rollups counted although Postgres had refused to store them; the dead letters hold them.

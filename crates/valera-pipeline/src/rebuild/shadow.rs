@@ -289,7 +289,7 @@ impl Shadow {
                     sqlx::raw_sql("COMMIT").execute(self.desk().await?).await.context("committing the exchange")?;
                     // From here on nothing may fail: it is done.
                     return Ok(Swapped {
-                        held: since.elapsed(),
+                        held_ms: since.elapsed().as_millis() as u64,
                         time_zone,
                         refused: std::mem::take(&mut self.refused),
                     });
