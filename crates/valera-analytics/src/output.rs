@@ -7,9 +7,12 @@ use crate::{
     report::{self, Row},
     terminal::Style,
 };
+use anyhow::bail;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 /// The form of a report.
 #[derive(Debug, Clone, Copy, Args)]
@@ -65,15 +68,27 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 /// Asks at the terminal, and takes nothing but yes for a yes; `None` where nobody can answer.
 ///
 /// # Errors
-/// When the terminal cannot be read or written.
-pub fn ask(question: &str) -> anyhow::Result<Option<bool>> {
+/// When it is told to stop before there is an answer, or the terminal cannot be read or written.
+pub async fn ask(question: &str, shutdown: &CancellationToken) -> anyhow::Result<Option<bool>> {
     if !io::stdin().is_terminal() {
         return Ok(None);
     }
     write!(io::stderr(), "{question} [y/N] ")?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(Some(matches!(answer.trim(), "y" | "yes")))
+    let (answered, answer) = oneshot::channel();
+    // A thread that nothing waits for: the runtime would not end before one of its own, which nobody answers any more.
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = io::stdin().read_line(&mut line).map(|_| line);
+        // Whoever was told to stop does not listen.
+        drop(answered.send(read));
+    });
+    tokio::select! {
+        () = shutdown.cancelled() => {
+            writeln!(io::stderr())?;
+            bail!("interrupted")
+        }
+        line = answer => Ok(Some(matches!(line??.trim(), "y" | "yes"))),
+    }
 }
 
 /// Says why the program failed: the cause first, then what led to it.

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use valera_pipeline::rebuild::{Rebuild, Stage, swap_back};
 
-const TRIGGERS: &str = "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal";
-const SHADOWS: &str = "SELECT count(*) FROM pg_namespace WHERE nspname = 'rollups_next'";
+pub(super) const TRIGGERS: &str = "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal";
+pub(super) const SHADOWS: &str = "SELECT count(*) FROM pg_namespace WHERE nspname = 'rollups_next'";
 
 /// Reads the live inbox like a recount until it is dropped; who would drop the trigger there has to wait.
 async fn recount(system: &System) -> PgConnection {

@@ -2,6 +2,7 @@
 
 mod beside;
 mod clearing;
+mod terminal;
 mod told;
 
 use crate::support::{Load, System, Version, assert_rollups_agree, contents, event};

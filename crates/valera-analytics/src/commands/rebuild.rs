@@ -4,11 +4,12 @@
 
 use super::stop;
 use crate::{config::ServiceArgs, output, report};
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use clap::Args;
 use indicatif::ProgressBar;
 use serde::Serialize;
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 use valera_pipeline::rebuild::{self, Comparison, Stage, Swapped};
 
 /// Build all rollups anew from raw events, show what differs, and swap them in
@@ -63,7 +64,7 @@ impl Rebuild {
         let seconds = started.elapsed().as_secs_f64();
         tracing::info!(events, seconds, per_second = events as f64 / seconds, zone = rebuilt.time_zone(), "rebuilt");
         let comparison = rebuilt.comparison().clone();
-        let swapped = match self.answer(&rebuilt) {
+        let swapped = match self.answer(&rebuilt, &shutdown).await {
             Ok(Some(true)) => rebuilt.swap(|stage| show(&bar, stage)).await.map(Some),
             other => rebuilt.discard().await.and(refused(other)),
         };
@@ -76,14 +77,15 @@ impl Rebuild {
     }
 
     /// Shows what differs and asks; `None` where nobody can answer.
-    fn answer(&self, rebuilt: &rebuild::Rebuild) -> anyhow::Result<Option<bool>> {
+    async fn answer(&self, rebuilt: &rebuild::Rebuild, shutdown: &CancellationToken) -> anyhow::Result<Option<bool>> {
         if !self.json {
             output::print(&report::differences(rebuilt.comparison(), output::style()))?;
         }
+        let question = format!("swap them in? days are cut in {}", rebuilt.time_zone());
         match (self.yes, self.json) {
             (true, _) => Ok(Some(true)),
             (false, true) => Ok(None),
-            (false, false) => output::ask(&format!("swap them in? days are cut in {}", rebuilt.time_zone())),
+            (false, false) => output::ask(&question, shutdown).await,
         }
     }
 
@@ -98,7 +100,8 @@ impl Rebuild {
 
 /// What a rebuild comes to that is not swapped in.
 fn refused(answer: anyhow::Result<Option<bool>>) -> anyhow::Result<Option<Swapped>> {
-    ensure!(answer?.is_some(), "not swapped in, there is nobody to ask: --yes swaps without asking");
+    let answer = answer.context("not swapped in")?;
+    ensure!(answer.is_some(), "not swapped in, there is nobody to ask: --yes swaps without asking");
     Ok(None)
 }
 
