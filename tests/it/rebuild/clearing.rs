@@ -4,11 +4,14 @@ use super::built;
 use crate::support::{A_MINUTE, System, event, eventually};
 use anyhow::Context;
 use chrono::Utc;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use valera_pipeline::rebuild::{Rebuild, Stage, swap_back};
+use valera_pipeline::{
+    rebuild::{Rebuild, Stage, swap_back},
+    store::shadow::{PREVIOUS, note_arrivals},
+};
 
 pub(super) const TRIGGERS: &str = "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal";
 pub(super) const SHADOWS: &str = "SELECT count(*) FROM pg_namespace WHERE nspname = 'rollups_next'";
@@ -97,4 +100,39 @@ async fn a_rebuild_that_lost_its_lock_clears_up_only_where_no_other_is_at_work()
     end_session(&system).await;
     third.discard().await.unwrap();
     assert_eq!((system.count(SHADOWS).await, system.count(TRIGGERS).await), (0, 0));
+}
+
+/// The schema that `status` names, as JSON; the text names it too, and what removes it.
+fn left_behind(system: &System) -> Option<String> {
+    let json = system.says(&["status", "--json"]).well();
+    let rows: Vec<Value> = serde_json::from_str(&json).unwrap();
+    let named = rows.iter().find(|row| row["name"] == "rollups").unwrap()["left_behind"].as_str().map(str::to_owned);
+    let text = system.says(&["status"]).well();
+    let schema = named.as_deref().unwrap_or("rollups_");
+    assert_eq!(text.contains(schema) && text.contains("`valera-analytics rebuild`"), named.is_some(), "{text}");
+    named
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_names_what_a_killed_rebuild_left_behind_until_the_next_one_is_at_work() {
+    let system = System::start().await;
+    assert_eq!(left_behind(&system), None);
+    // As one that was killed leaves it. Postgres takes a moment to notice.
+    drop(built(&system).await);
+    eventually("its lock is gone", async || {
+        system.count("SELECT count(*) FROM pg_locks WHERE classid = 20261 AND objid = 3").await == 0
+    })
+    .await;
+    assert_eq!(left_behind(&system).as_deref(), Some("rollups_next"));
+
+    let next = built(&system).await;
+    assert_eq!(left_behind(&system), None);
+    next.swap(|_| {}).await.unwrap();
+    assert_eq!(left_behind(&system), None);
+
+    // A swap back that is killed.
+    note_arrivals(&mut system.postgres().await, PREVIOUS).await.unwrap();
+    assert_eq!(left_behind(&system).as_deref(), Some("rollups_previous"));
+    built(&system).await.discard().await.unwrap();
+    assert_eq!(left_behind(&system), None);
 }

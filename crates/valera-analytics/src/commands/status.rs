@@ -17,6 +17,7 @@ use valera_pipeline::{
     },
     consume::Link,
     progress::Progress,
+    rollups,
     service::{STREAM, Service},
     store::{
         Writer,
@@ -47,11 +48,17 @@ impl Status {
         let context = jetstream::new(Link::new(&self.nats.nats_url, "valera-status").connect().await?);
         let mut consumers = consumers(&context).await?;
         consumers.extend(channels(&context).await?);
+        let holdings = self.holdings().await.context("Postgres");
+        if let Ok(holdings) = &holdings {
+            for rollups in consumers.iter_mut().filter(|consumer| consumer.name == rollups::NAME) {
+                rollups.left_behind.clone_from(&holdings.left_behind);
+            }
+        }
         let is_for_programs = self.output.print_for_programs(&consumers)?;
         if !is_for_programs {
             output::print(&format!("{}\n", report::status(&consumers, output::style())))?;
         }
-        let holdings = self.holdings().await.context("Postgres")?;
+        let holdings = holdings?;
         if is_for_programs { Ok(()) } else { output::print(&described(&holdings)) }
     }
 
@@ -88,8 +95,14 @@ async fn channels(context: &jetstream::Context) -> anyhow::Result<Vec<ConsumerSt
 
 fn described(holdings: &Holdings) -> String {
     let last = holdings.last_hour.map_or_else(|| "none yet".to_owned(), |hour| format!("in the hour of {hour}"));
+    let left_behind = holdings.left_behind.as_ref().map_or_else(String::new, |schema| {
+        format!(
+            "a rebuild or swap back was killed and left something in the schema {schema}, into which folds may still \
+             write: `valera-analytics rebuild` removes it\n"
+        )
+    });
     format!(
-        "{} events counted, the newest {last}; {} open dead letters; days cut in {}\n",
+        "{} events counted, the newest {last}; {} open dead letters; days cut in {}\n{left_behind}",
         holdings.events, holdings.open_letters, holdings.time_zone
     )
 }

@@ -37,6 +37,8 @@ pub struct ConsumerStatus {
     pub holder: Option<String>,
     /// When the channel last showed something.
     pub last_shown_at: Option<DateTime<Utc>>,
+    /// Of the rollups: the schema in which a rebuild that was killed left something, into which their folds may still write.
+    pub left_behind: Option<String>,
 }
 
 impl Row for ConsumerStatus {
@@ -50,6 +52,7 @@ impl Row for ConsumerStatus {
         "last_ack_at",
         "holder",
         "last_shown_at",
+        "left_behind",
     ];
 }
 
@@ -67,6 +70,7 @@ impl ConsumerStatus {
             last_ack_at: progress.last_ack_at,
             holder: None,
             last_shown_at: None,
+            left_behind: None,
         }
     }
 }

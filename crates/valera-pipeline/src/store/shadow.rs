@@ -36,6 +36,30 @@ pub async fn lock(connection: &mut PgConnection) -> anyhow::Result<()> {
     }
 }
 
+/// The schema in which a rebuild or swap back that was killed left something, to which live folds add as long as its
+/// trigger stands; null where there is none, or one is at work. A subquery.
+pub(super) const LEFT_BEHIND: &str = "(
+    SELECT coalesce(
+        (
+            SELECT f.pronamespace::regnamespace::text
+            FROM pg_trigger t
+            JOIN pg_proc f ON f.oid = t.tgfoid
+            WHERE t.tgrelid = 'rollups.inbox'::regclass
+                AND t.tgname = 'note_arrivals'
+        ),
+        (SELECT nspname::text FROM pg_namespace WHERE nspname = 'rollups_next')
+    )
+    WHERE NOT EXISTS (
+        SELECT
+        FROM pg_locks
+        WHERE locktype = 'advisory'
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND classid = 20261
+            AND objid = 3
+            AND granted
+    )
+ )";
+
 /// The tables behind the rollups, among the names given; with the calendar, by which they are cut.
 ///
 /// # Errors

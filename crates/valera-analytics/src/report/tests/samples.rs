@@ -127,6 +127,7 @@ pub(super) fn consumers() -> Vec<ConsumerStatus> {
         last_ack_at: Some(noon()),
         holder: None,
         last_shown_at: None,
+        left_behind: None,
     };
     let channel = |name: &str, pending, holder: Option<&str>, last_shown_at| ConsumerStatus {
         stream: CHANNELS.to_owned(),

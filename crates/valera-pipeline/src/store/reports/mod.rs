@@ -13,9 +13,10 @@ pub use digest::{DayFunnel, Digest, Leaving, Responses, Step, Tally, Usual, dige
 pub use funnel::{funnel_daily, funnel_period, funnel_weekly, weekly_cohorts};
 pub use latency::{Grain, hours_of_days, response_times};
 
+use super::shadow::LEFT_BEHIND;
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::{FromRow, PgConnection, postgres::PgRow};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, postgres::PgRow};
 
 /// A row of the caller's.
 pub trait Row: for<'r> FromRow<'r, PgRow> + Send + Unpin {}
@@ -42,6 +43,8 @@ pub struct Holdings {
     /// The newest event's hour that the rollups have counted.
     pub last_hour: Option<DateTime<Utc>>,
     pub open_letters: i64,
+    /// The schema in which a rebuild that was killed left something; folds may still write into it.
+    pub left_behind: Option<String>,
 }
 
 /// What the store holds.
@@ -49,14 +52,13 @@ pub struct Holdings {
 /// # Errors
 /// When Postgres does not answer.
 pub async fn holdings(connection: &mut PgConnection) -> anyhow::Result<Holdings> {
-    sqlx::query_as(
+    let query = format!(
         "SELECT time_zone,
             (SELECT coalesce(sum(events), 0)::bigint FROM rollups.event_counts_hourly) AS events,
             (SELECT max(hour) FROM rollups.event_counts_hourly) AS last_hour,
-            (SELECT count(*) FROM dead_letters WHERE status = 'open') AS open_letters
+            (SELECT count(*) FROM dead_letters WHERE status = 'open') AS open_letters,
+            {LEFT_BEHIND} AS left_behind
          FROM settings",
-    )
-    .fetch_one(connection)
-    .await
-    .context("reading what is stored")
+    );
+    sqlx::query_as(AssertSqlSafe(query)).fetch_one(connection).await.context("reading what is stored")
 }
