@@ -68,6 +68,26 @@ async fn rebuilt_thrice(system: System) {
     assert_eq!(system.count("SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal").await, 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_never_filled_is_rebuilt_too() {
+    let system = System::start().await;
+    let rebuilt = built(&system).await;
+    assert_eq!((rebuilt.comparison().pending, differing(&rebuilt)), (0, vec![]));
+    rebuilt.swap(|_| {}).await.unwrap();
+    give_history(&system).await;
+    assert_rollups_agree(&system).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_needs_no_nats_when_raw_has_everything() {
+    let mut system = system_with_history().await;
+    let before = contents(&system).await;
+    system.local.nats.kill().await.unwrap();
+    let said = system.says(&["rebuild", "--yes"]).well();
+    assert!(said.contains("swapped in"), "{said}");
+    assert_eq!(contents(&system).await, before);
+}
+
 /// What LIKE does not copy, and what binds tables by number.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_reads_the_rollups_finds_them_as_they_were_set_up() {
