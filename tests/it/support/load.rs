@@ -101,6 +101,11 @@ impl Ledger {
         }
     }
 
+    /// How many distinct events it holds.
+    pub(crate) fn events(&self) -> usize {
+        self.0.len()
+    }
+
     /// Both ledgers' events.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);
