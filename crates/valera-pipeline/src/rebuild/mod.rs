@@ -5,6 +5,7 @@
 //! the new one; ids that raw has yet to get are waited for. What was replaced is kept for a way back. A rebuild that is
 //! killed leaves a schema behind that the next one removes; it does not go on with it.
 
+mod catch_up;
 mod shadow;
 
 pub use shadow::Stage;

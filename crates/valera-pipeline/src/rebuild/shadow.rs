@@ -1,4 +1,4 @@
-//! Fills a shadow of the rollups, keeps it up with the live ones, and exchanges it for them.
+//! Fills a shadow of the rollups, and exchanges it for the live ones once they are level.
 //!
 //! Three connections: the desk holds the locks and changes the schema, the reader reads raw, the folder folds. Nothing is
 //! retried when one of them breaks: what is folded into a shadow is worth nothing without the rest. It judges no event:
@@ -7,38 +7,24 @@
 use super::{NEXT, Swapped};
 use crate::{
     consume::Link,
-    persister,
-    progress::Progress,
     replay::Courtesy,
     rollups::{self, Folds, Grouped},
     service::Environment,
     store::{
         Calendar, Failure, Partitions, Writer, comparison,
         exchange::exchange,
-        inbox,
         raw::{self, Page, RawRow},
         shadow as store,
     },
 };
-use anyhow::{Context, bail, ensure};
-use async_nats::jetstream;
+use anyhow::{Context, bail};
 use sqlx::PgConnection;
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Events in one fold; bounded in bytes too, since two batches of the largest events would be 1.6 GB.
 const BATCH: Page = Page { rows: 12_000, bytes: 8 << 20 };
-
-/// The lock is asked for when no more than this is to be folded under it: some tenths of a second.
-const FEW: i64 = 1_000;
-
-/// How long ids that raw has yet to get are waited for under the lock.
-const UNDER_LOCK: Duration = Duration::from_millis(500);
 
 /// The least patience: ages of messages are told in whole seconds.
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
@@ -62,15 +48,15 @@ pub enum Stage {
 
 /// See the module.
 pub(super) struct Shadow {
-    schema: &'static str,
-    nats: Link,
+    pub(super) schema: &'static str,
+    pub(super) nats: Link,
     desk: Writer,
-    reader: Writer,
+    pub(super) reader: Writer,
     folder: Writer,
     partitions: Partitions,
     courtesy: Courtesy,
-    patience: Duration,
-    refused: Vec<Uuid>,
+    pub(super) patience: Duration,
+    pub(super) refused: Vec<Uuid>,
     target: Option<Target>,
     shutdown: CancellationToken,
 }
@@ -144,7 +130,7 @@ impl Shadow {
         Ok(())
     }
 
-    async fn give_way(&mut self, watch: &mut impl FnMut(Stage)) -> anyhow::Result<()> {
+    pub(super) async fn give_way(&mut self, watch: &mut impl FnMut(Stage)) -> anyhow::Result<()> {
         while let Some(behind) = self.courtesy.owed().await {
             watch(Stage::GivingWay { behind });
             self.rest(Duration::from_millis(250)).await?;
@@ -153,108 +139,26 @@ impl Shadow {
     }
 
     /// Sleeps, unless told to stop.
-    async fn rest(&self, pause: Duration) -> anyhow::Result<()> {
+    pub(super) async fn rest(&self, pause: Duration) -> anyhow::Result<()> {
         tokio::select! {
             () = self.shutdown.cancelled() => bail!("interrupted"),
             () = tokio::time::sleep(pause) => Ok(()),
         }
     }
 
-    /// Keeps up until little is left, then takes the folds' lock with nothing left at all; [`Shadow::release`] ends it.
-    /// Returns since when it has had the lock.
-    pub(super) async fn hold(&mut self, watch: &mut impl FnMut(Stage)) -> anyhow::Result<Instant> {
-        loop {
-            self.catch_up(watch).await?;
-            sqlx::raw_sql("BEGIN").execute(self.desk().await?).await?;
-            match inbox::lock(self.desk().await?).await {
-                Err(Failure::LockTimeout) => {}
-                locked => {
-                    locked?;
-                    let since = Instant::now();
-                    if self.is_level(since).await? {
-                        return Ok(since);
-                    }
-                }
-            }
-            self.release().await?;
-            self.rest(Duration::from_millis(500)).await?;
-        }
-    }
-
+    /// Ends what [`Shadow::hold`] began.
     pub(super) async fn release(&mut self) -> anyhow::Result<()> {
         sqlx::raw_sql("ROLLBACK").execute(self.desk().await?).await.context("releasing the folds' lock")?;
         Ok(())
     }
 
-    /// Folds rounds of what came meanwhile until a round is small, and waits for what raw lacks.
-    async fn catch_up(&mut self, watch: &mut impl FnMut(Stage)) -> anyhow::Result<()> {
-        loop {
-            let left = store::lacking(self.reader.connection().await?, self.schema).await?;
-            watch(Stage::CatchingUp { left: left.unsigned_abs() });
-            let folded = self.round().await?;
-            if left > 0 {
-                // Whatever else arrives: what never comes would be waited for as long as there is live traffic.
-                self.give_up_overdue().await?;
-            }
-            if folded == 0 && left > 0 {
-                watch(Stage::AwaitingRaw { left: left.unsigned_abs() });
-                self.rest(Duration::from_millis(250)).await?;
-            } else if left <= FEW {
-                return Ok(());
-            }
-            self.give_way(watch).await?;
-        }
-    }
-
-    /// Under the lock, had since then: folds the last few, and waits a moment for those that raw is about to get.
-    async fn is_level(&mut self, since: Instant) -> anyhow::Result<bool> {
-        while store::lacking(self.reader.connection().await?, self.schema).await? > 0 {
-            if since.elapsed() > UNDER_LOCK {
-                return Ok(false);
-            }
-            if self.round().await? == 0 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        }
-        Ok(true)
-    }
-
     /// Folds one batch of what is lacking and raw has; returns how many.
-    async fn round(&mut self) -> anyhow::Result<usize> {
+    pub(super) async fn round(&mut self) -> anyhow::Result<usize> {
         let rows = raw::arrived(self.reader.connection().await?, self.schema, BATCH).await?;
         let count = rows.len();
         let target = self.target.as_ref().context("a shadow that folds nowhere")?;
         fold(&mut self.folder, &mut self.partitions, target, rows).await?;
         Ok(count)
-    }
-
-    /// What raw still lacks a whole patience after the rollups counted it, and has not got although the persister is
-    /// through with everything that old, will not come: what Postgres refused is left out, anything else ends the rebuild.
-    async fn give_up_overdue(&mut self) -> anyhow::Result<()> {
-        // Asked for before the persister is: what it is through with then is in raw, or refused.
-        let overdue = store::overdue(self.reader.connection().await?, self.schema, self.patience).await?;
-        if overdue.is_empty() || !self.persister_keeps_up().await {
-            return Ok(());
-        }
-        let (refused, left) = store::excuse_refused(self.reader.connection().await?, self.schema, &overdue).await?;
-        self.refused.extend(refused);
-        ensure!(
-            left.is_empty(),
-            "the rollups have counted events that raw does not have and that do not come, e.g. {}; `verify` names them \
-             all, `replay --into persister` brings back what is in the stream",
-            left.iter().map(Uuid::to_string).collect::<Vec<_>>().join(", ")
-        );
-        Ok(())
-    }
-
-    /// Whether the persister is through with every message that was received longer than the patience ago.
-    async fn persister_keeps_up(&self) -> bool {
-        let look = async {
-            let context = jetstream::new(self.nats.connect().await?);
-            Progress::of(&context, persister::NAME).await
-        };
-        let is_young = |seconds: u64| Duration::from_secs(seconds + 1) <= self.patience;
-        look.await.is_ok_and(|progress| progress.oldest_seconds.is_none_or(is_young))
     }
 
     /// Opens one view of everything, as it is now, on the reader's connection.
