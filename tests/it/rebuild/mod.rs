@@ -4,6 +4,7 @@ mod beside;
 mod clearing;
 mod terminal;
 mod told;
+mod under_load;
 
 use crate::support::{Load, System, Version, assert_rollups_agree, contents, event};
 use chrono::Utc;
