@@ -12,7 +12,7 @@ use crate::{
     corpus::Corpus,
     ground::Ground,
     results::{Repair, Repaired},
-    worker,
+    worker::{self, Took},
 };
 use anyhow::{Context, ensure};
 use valera_analytics::output;
@@ -29,7 +29,7 @@ pub(crate) async fn measure(ground: &Ground, corpus: &Corpus) -> anyhow::Result<
     for (what, service) in [("persister, live", Service::Persister), ("rollups, live", Service::Rollups)] {
         let drained = drain(ground, events, &[service], 1).await?;
         let live = drained.first().context("a service was drained without a result")?;
-        runs.push(told(what, live.events_per_s)?);
+        runs.push(told(Repaired { what, events_per_s: live.events_per_s, peak_rss_mb: live.peak_rss_mb })?);
     }
 
     ground.fresh_database().await?;
@@ -62,13 +62,14 @@ async fn timed(
     arguments: &[&str],
     service: Service,
 ) -> anyhow::Result<Repaired> {
-    let seconds = worker::command(ground, arguments).await?;
+    let Took { seconds, peak_rss_mb } = worker::command(ground, arguments).await?;
     let counted = ground.count(service).await?;
     ensure!(counted == events, "{what}: {counted} events counted of {events}");
-    told(what, events as f64 / seconds)
+    told(Repaired { what, events_per_s: events as f64 / seconds, peak_rss_mb })
 }
 
-fn told(what: &'static str, events_per_s: f64) -> anyhow::Result<Repaired> {
-    output::print(&format!("  {what}: {events_per_s:.0} events/s\n"))?;
-    Ok(Repaired { what, events_per_s })
+fn told(run: Repaired) -> anyhow::Result<Repaired> {
+    let Repaired { what, events_per_s, peak_rss_mb } = run;
+    output::print(&format!("  {what}: {events_per_s:.0} events/s, {peak_rss_mb:.0} MB\n"))?;
+    Ok(run)
 }

@@ -153,11 +153,13 @@ fn repair(repair: &Repair) -> String {
     let Repair { events, ceiling_per_s, runs } = repair;
     let mut text = format!(
         "## Repair\n\n{events} events of 30 days, each way from the start of a process to its end, beside the live services on one \
-         worker from the same stream. The ceiling is {ceiling_per_s:.0} events/s on one connection.\n\n\
-         | way | events/s | of the ceiling |\n|---|---|---|\n"
+         worker from the same stream. The ceiling is {ceiling_per_s:.0} events/s on one connection. Peak memory is the process's, without the \
+         servers'.\n\n\
+         | way | events/s | of the ceiling | peak memory |\n|---|---|---|---|\n"
     );
-    for Repaired { what, events_per_s } in runs {
-        text.push_str(&format!("| {what} | {events_per_s:.0} | {:.2} |\n", events_per_s / ceiling_per_s));
+    for Repaired { what, events_per_s, peak_rss_mb } in runs {
+        let ratio = events_per_s / ceiling_per_s;
+        text.push_str(&format!("| {what} | {events_per_s:.0} | {ratio:.2} | {peak_rss_mb:.0} MB |\n"));
     }
     text
 }

@@ -95,6 +95,8 @@ pub(crate) struct Repair {
 pub(crate) struct Repaired {
     pub(crate) what: &'static str,
     pub(crate) events_per_s: f64,
+    /// Of the command or the worker, without the servers.
+    pub(crate) peak_rss_mb: f64,
 }
 
 /// The SDK and the gateway, the same events.

@@ -11,12 +11,16 @@ use crate::{
 };
 use anyhow::{Context, ensure};
 use std::{
+    pin::pin,
     process::{Child, Command, Stdio},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// The argument that makes this binary the product's.
 pub(crate) const PRODUCT: &str = "product";
+
+/// How often the memory of a process is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The product, set up for a database of the ground's by its environment.
 fn product(ground: &Ground) -> anyhow::Result<Command> {
@@ -33,28 +37,46 @@ fn product(ground: &Ground) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// Runs a command of the product to its end; how many seconds that took.
-pub(crate) async fn command(ground: &Ground, arguments: &[&str]) -> anyhow::Result<f64> {
+/// What a command took.
+pub(crate) struct Took {
+    pub(crate) seconds: f64,
+    pub(crate) peak_rss_mb: f64,
+}
+
+/// Runs a command of the product to its end.
+pub(crate) async fn command(ground: &Ground, arguments: &[&str]) -> anyhow::Result<Took> {
     let mut command = product(ground)?;
     command.args(arguments);
     let began = Instant::now();
-    ended_well(command).await?;
-    Ok(began.elapsed().as_secs_f64())
+    let (_, peak_rss_mb) = ended_well(command).await?;
+    Ok(Took { seconds: began.elapsed().as_secs_f64(), peak_rss_mb })
 }
 
 /// Runs a sender to its end; what it said.
 pub(crate) async fn send(arguments: &[String]) -> anyhow::Result<Sent> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(SENDER).args(arguments).stdin(Stdio::null());
-    serde_json::from_slice(&ended_well(command).await?).context("reading what the sender said")
+    let (said, _) = ended_well(command).await?;
+    serde_json::from_slice(&said).context("reading what the sender said")
 }
 
-/// What it wrote to standard output.
-async fn ended_well(command: Command) -> anyhow::Result<Vec<u8>> {
+/// What it wrote to standard output, and its peak memory in MB.
+async fn ended_well(mut command: Command) -> anyhow::Result<(Vec<u8>, f64)> {
     let what = format!("{:?}", command.get_args());
-    let ended = tokio::process::Command::from(command).output().await.context("starting a process of our own")?;
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = tokio::process::Command::from(command).spawn().context("starting a process of our own")?;
+    let pid = child.id().context("a process that was just started has ended")?;
+    let mut ended = pin!(child.wait_with_output());
+    let mut peak_rss_mb = f64::NAN;
+    let ended = loop {
+        tokio::select! {
+            ended = &mut ended => break ended.context("waiting for a process of our own")?,
+            // The kernel keeps the peak, and forgets it with the process: what it grows by after the last look is missed.
+            () = tokio::time::sleep(LOOK_EVERY) => peak_rss_mb = usage::peak_rss_mb(pid).unwrap_or(peak_rss_mb),
+        }
+    };
     ensure!(ended.status.success(), "{what} failed: {}", String::from_utf8_lossy(&ended.stderr));
-    Ok(ended.stdout)
+    Ok((ended.stdout, peak_rss_mb))
 }
 
 /// `valera-analytics run …`; dropped, it is killed.
