@@ -26,6 +26,12 @@ pub struct OutputArgs {
 }
 
 impl OutputArgs {
+    /// Whether JSON or CSV was asked for.
+    #[must_use]
+    pub fn is_for_programs(self) -> bool {
+        self.json || self.csv
+    }
+
     /// Prints rows; `table` makes what people read.
     ///
     /// # Errors

@@ -63,6 +63,7 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
         (&["funnel", "--days=0", "--database-url=x"], "--days"),
         (&["funnel", "--json", "--csv", "--database-url=x"], "cannot be used with"),
         (&["funnel"], "--database-url"),
+        (&["export", "--out=-", "--json", "--database-url=x"], "--out -"),
         (&["completions", "cmd.exe"], "bash"),
     ] {
         let said = says(arguments);

@@ -102,6 +102,18 @@ async fn a_part_is_chosen_by_local_day_by_time_and_by_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn how_much_was_exported_is_told_to_programs_too() {
+    let system = system_with_history().await;
+    let out = system.dir().join("events.ndjson");
+    let told: Value = serde_json::from_str(&system.says(&["export", "--out", text(&out), "--json"]).well()).unwrap();
+    let written = fs::read(&out).unwrap();
+    let events = written.iter().filter(|byte| **byte == b'\n').count();
+    assert_eq!(told, json!([{"file": text(&out), "events": events, "bytes": written.len()}]));
+    let csv = system.says(&["export", "--out", text(&out), "--csv"]).well();
+    assert_eq!(csv, format!("file,events,bytes\r\n{},{events},{}\r\n", text(&out), written.len()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn half_an_export_is_a_failure_and_leaves_what_stood_there() {
     let system = system_with_history().await;
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();

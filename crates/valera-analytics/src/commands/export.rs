@@ -7,11 +7,13 @@
 use super::stop;
 use crate::{
     config::{ContentKeyArgs, DatabaseArgs},
-    output::{self, WrongUsage},
+    output::{self, OutputArgs, WrongUsage},
+    report::Row,
 };
 use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use clap::Args;
+use serde::Serialize;
 use std::{
     fs::{self, File},
     io::{self, BufWriter, Write},
@@ -49,9 +51,23 @@ pub struct Export {
     #[arg(long, value_name = "NAME", num_args = 1..)]
     event: Vec<String>,
     #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
     database: DatabaseArgs,
     #[command(flatten)]
     content_key: ContentKeyArgs,
+}
+
+/// What was written.
+#[derive(Debug, Serialize)]
+struct Exported {
+    file: String,
+    events: u64,
+    bytes: u64,
+}
+
+impl Row for Exported {
+    const COLUMNS: &'static [&'static str] = &["file", "events", "bytes"];
 }
 
 /// One end of the period.
@@ -76,6 +92,12 @@ impl FromStr for Edge {
 
 impl Export {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        ensure!(
+            self.out.as_os_str() != "-" || !self.output.is_for_programs(),
+            WrongUsage(
+                "--out - writes events to standard output, which --json and --csv would write to too".to_owned()
+            )
+        );
         let key = self.content_key.load()?;
         let mut sink = Sink::open(&self.out)?;
         let wanted = self.wanted().await?;
@@ -96,9 +118,9 @@ impl Export {
         }
         let place = sink.finish(&self.out)?;
         bar.finish_and_clear();
-        place.map_or(Ok(()), |bytes| {
-            output::print(&format!("{events} events, {bytes} bytes in {}\n", self.out.display()))
-        })
+        let Some(bytes) = place else { return Ok(()) };
+        let exported = Exported { file: self.out.display().to_string(), events, bytes };
+        self.output.print(&[exported], |_, _| format!("{events} events, {bytes} bytes in {}\n", self.out.display()))
     }
 
     async fn wanted(&self) -> anyhow::Result<Wanted> {
