@@ -35,6 +35,15 @@ pub fn event_name(subject: &str) -> Option<&str> {
     subject.strip_prefix(PREFIX).filter(|name| is_legal(name))
 }
 
+/// Whether messages of the stream ANALYTICS can be chosen by this: `analytics.` and more, in which `*` stands for one token
+/// and a last `>` for all that follow.
+pub fn is_of_events(pattern: &str) -> bool {
+    let Some(tokens) = pattern.strip_prefix(PREFIX) else { return false };
+    let is_token = |token: &str| !token.is_empty() && !token.contains(char::is_whitespace);
+    let mut before_the_last = tokens.rsplit('.').skip(1);
+    tokens.split('.').all(is_token) && before_the_last.all(|token| token != ">")
+}
+
 fn is_legal(name: &str) -> bool {
     let first = name.bytes().next();
     first.is_some_and(|byte| byte.is_ascii_lowercase())
@@ -65,5 +74,21 @@ mod tests {
         assert_eq!(event_name(INVALID), None);
         assert_eq!(event_name("alerts.booking"), None);
         assert_eq!(event_name("analytics"), None);
+    }
+
+    #[test]
+    fn a_pattern_chooses_among_events_or_is_none() {
+        for good in
+            [ALL_EVENTS, INVALID, "analytics.cart_confirmed", "analytics.*", "analytics.a.B-9", "analytics.*.>"]
+        {
+            assert!(is_of_events(good), "{good}");
+        }
+        for bad in ["", "analytics", "analytics.", "cart_confirmed", ">", "*.cart_confirmed", "alerts.booking"] {
+            assert!(!is_of_events(bad), "{bad}");
+        }
+        for bad in ["analytics..a", "analytics.a.", "analytics.>.a", "analytics.a b", "analytics.a\n", "Analytics.a"]
+        {
+            assert!(!is_of_events(bad), "{bad}");
+        }
     }
 }

@@ -63,6 +63,8 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
         (&["funnel", "--days=0", "--database-url=x"], "--days"),
         (&["funnel", "--json", "--csv", "--database-url=x"], "cannot be used with"),
         (&["funnel"], "--database-url"),
+        (&["replay", "--into=persister", "--subject=cart_confirmed"], "its subject is analytics.cart_confirmed"),
+        (&["replay", "--into=persister", "--subject=alerts.booking"], "as analytics.cart_confirmed"),
         (&["export", "--out=-", "--json", "--database-url=x"], "--out -"),
         (&["completions", "cmd.exe"], "bash"),
     ] {

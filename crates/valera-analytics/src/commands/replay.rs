@@ -55,7 +55,7 @@ struct Start {
     #[arg(long, value_name = "SEQUENCE|TIME")]
     to: Option<Bound>,
     /// Only these subjects, for example analytics.cart_confirmed
-    #[arg(long, default_value = subject::ALL_EVENTS)]
+    #[arg(long, default_value = subject::ALL_EVENTS, value_parser = of_events)]
     subject: String,
     /// At most so many messages a second
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -176,6 +176,17 @@ impl Start {
         bar.finish_and_clear();
         self.output.print(&rows, report::preview)
     }
+}
+
+fn of_events(text: &str) -> Result<String, String> {
+    if subject::is_of_events(text) {
+        return Ok(text.to_owned());
+    }
+    Err(match subject::of_event(text) {
+        Some(subject) => format!("that is an event; its subject is {subject}"),
+        None => "events have the subjects analytics.NAME, as analytics.cart_confirmed, or all of them analytics.>"
+            .to_owned(),
+    })
 }
 
 /// Lines of files that are refused have no dead letter, so nothing else tells of them later.
