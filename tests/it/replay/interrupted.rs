@@ -1,6 +1,6 @@
 //! A replay that is killed, paused, cancelled, or not alone.
 
-use super::{all_into, empty_the_rollups, replay};
+use super::{all_into, empty_the_rollups, position, replay};
 use crate::support::{Ledger, Load, System, eventually};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -11,12 +11,8 @@ use valera_pipeline::{
     store::replays,
 };
 
-async fn position(system: &System) -> i64 {
-    system.count("SELECT coalesce(max(position), 0) FROM replays").await
-}
-
 /// Everything that was published is in the stream and nothing of it in the store.
-async fn system_that_lost_its_store(events: usize) -> (System, Ledger) {
+pub(super) async fn system_that_lost_its_store(events: usize) -> (System, Ledger) {
     let system = System::start().await;
     let ledger = Load::start(&system, 4_000, events).await.stop().await;
     system.settle().await;
@@ -146,8 +142,8 @@ async fn a_replay_that_ends_in_whatever_way_lets_the_next_one_begin_at_once() {
     let (never, stopped) = (CancellationToken::new(), CancellationToken::new());
     stopped.cancel();
     for _ in 0..20 {
-        preview(environment, &request, |_| {}, &never).await.unwrap();
-        preview(environment, &request, |_| {}, &stopped).await.unwrap_err();
+        preview(environment, &request, None, |_| {}, &never).await.unwrap();
+        preview(environment, &request, None, |_| {}, &stopped).await.unwrap_err();
         let begun = Replay::begin(environment, &request).await.unwrap();
         let (end, row) = begun.run(None, |_| {}, &stopped).await.unwrap();
         assert_eq!(end, End::Stopped);

@@ -1,6 +1,9 @@
 //! `replay`: repeats change nothing, what is lost comes back, and what is written down of it is true.
 
+mod dry_run;
 mod interrupted;
+mod stuck;
+mod told;
 
 pub(crate) use interrupted::{lose_the_store, survive};
 
@@ -9,7 +12,7 @@ use crate::{
     support::{Load, System, assert_rollups_agree, contents, event},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use valera_pipeline::{
@@ -22,6 +25,10 @@ use valera_tracker::Publisher;
 
 fn all_into(into: Service) -> Request {
     Request { name: None, into, from: None, to: None, subject: "analytics.>".to_owned() }
+}
+
+async fn position(system: &System) -> i64 {
+    system.count("SELECT coalesce(max(position), 0) FROM replays").await
 }
 
 async fn replay(system: &System, request: &Request) -> ReplayRow {
@@ -169,49 +176,6 @@ async fn a_message_that_the_client_cannot_read_does_not_stop_a_replay() {
     assert_eq!(row.stored, 5, "{row:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_dry_run_counts_by_event_and_day_what_would_be_new_and_writes_nothing() {
-    let system = System::start().await;
-    // 01:00 of the second day in Moscow is still the first in UTC.
-    let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
-    let yesterday = event("cart_confirmed", 1, at("2026-11-01T12:00:00Z"), json!({})).unchecked_by_broker();
-    let night = event("cart_confirmed", 1, at("2026-11-01T22:00:00Z"), json!({}));
-    yesterday.publish(&system).await;
-    system.settle().await;
-    yesterday.publish(&system).await;
-    night.publish(&system).await;
-    let unread = event("ai_dialog_started", 2, at("2026-11-01T12:00:00Z"), json!({})).unchecked_by_broker();
-    unread.publish(&system).await;
-    unread.publish(&system).await;
-    let bad = event("booking_request_created", 7, at("2026-11-01T12:00:00Z"), json!({"booking_id": 1}));
-    bad.publish(&system).await;
-    let before = contents(&system).await;
-
-    for into in ["persister", "rollups"] {
-        let said = system.says(&["replay", "--into", into, "--dry-run", "--json"]).well();
-        let rows: Value = serde_json::from_str(&said).unwrap();
-        let counts: Vec<_> = (rows.as_array().unwrap().iter())
-            .map(|row| {
-                let of = |name: &str| row[name].clone();
-                (of("day"), of("event_name"), [of("messages"), of("new"), of("duplicate"), of("rejected")])
-            })
-            .collect();
-        let expected = [
-            ("2026-11-01", "ai_dialog_started", [2, 1, 1, 0]),
-            ("2026-11-01", "booking_request_created", [1, 0, 0, 1]),
-            ("2026-11-01", "cart_confirmed", [2, 0, 2, 0]),
-            ("2026-11-02", "cart_confirmed", [1, 1, 0, 0]),
-        ];
-        let expected =
-            expected.map(|(day, name, counts)| (json!(day), json!(name), counts.map(|count| json!(count))));
-        assert_eq!(counts, expected, "into {into}");
-    }
-    assert_eq!(contents(&system).await, before);
-    assert_eq!(system.count("SELECT count(*) FROM replays").await, 0);
-    let table = system.says(&["replay", "--into", "rollups", "--dry-run"]).well();
-    assert!(table.contains("Total"), "{table}");
-}
-
 /// A live worker that is slow.
 struct Slow;
 
@@ -223,15 +187,20 @@ impl Probe for Slow {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_replay_waits_for_live_traffic_that_is_behind_and_then_goes_on() {
+/// Of 2,500 messages that nobody has read yet; live workers take small batches.
+async fn system_that_is_behind() -> System {
     let mut system = System::start().await;
     system.local.environment.limits.messages = 50;
     let client = async_nats::connect(system.local.nats.url()).await.unwrap();
     let mut ledger = crate::support::Ledger::default();
     let events: Vec<_> = (0..2_500).map(|n| ledger.enter(Utc::now(), "cart_confirmed", n % 50, &json!({}))).collect();
     Publisher::new(client).publish_all(events, |_| {}).await.unwrap();
+    system
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_replay_waits_for_live_traffic_that_is_behind_and_then_goes_on() {
+    let system = system_that_is_behind().await;
     // Nobody is at work, so nobody is waited for.
     let mut waited = false;
     let mut watch = |progress: &valera_pipeline::replay::Progress| waited |= progress.behind.is_some();

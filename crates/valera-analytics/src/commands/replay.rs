@@ -61,7 +61,7 @@ struct Start {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
     /// Name to resume, pause or cancel it by [default: made of the part]
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dry_run")]
     name: Option<String>,
     /// Count by event and day what is there and what would be new, and write nothing
     #[arg(long)]
@@ -108,6 +108,8 @@ struct Resume {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
     #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
     config: ServiceArgs,
 }
 
@@ -135,7 +137,8 @@ impl Replay {
             (Some(Action::Resume(resume)), _) => {
                 let environment = resume.config.environment()?;
                 let shutdown = stop::on_signal()?;
-                go_on(replay::Replay::resume(&environment, &resume.name).await?, resume.rate, &shutdown).await
+                let begun = replay::Replay::resume(&environment, &resume.name).await?;
+                go_on(begun, resume.rate, resume.output, &shutdown).await
             }
             (Some(Action::Cancel(Cancel { named, nats })), _) => {
                 let link = Link::new(&nats.nats_url, "valera-replay");
@@ -156,23 +159,27 @@ impl Start {
             Into::Rollups => Service::Rollups,
         };
         let shutdown = stop::on_signal()?;
-        let bar = output::progress_bar(COUNTED);
-        let watch = |progress: &Progress| show(&bar, progress);
         if !self.file.is_empty() {
             let request = FilesRequest { name: self.name, into, files: self.file };
             if !self.dry_run {
-                return go_on(replay::Replay::begin_files(&environment, &request).await?, self.rate, &shutdown).await;
+                let begun = replay::Replay::begin_files(&environment, &request).await?;
+                return go_on(begun, self.rate, self.output, &shutdown).await;
             }
-            let rows = replay::preview_files(&environment, &request, watch, &shutdown).await?;
+            let bar = output::progress_bar(COUNTED);
+            let watch = |progress: &Progress| show(&bar, progress);
+            let rows = replay::preview_files(&environment, &request, self.rate, watch, &shutdown).await?;
             bar.finish_and_clear();
             self.output.print(&rows, report::preview)?;
             return require_whole(rows.iter().map(|row| row.rejected).sum());
         }
         let request = Request { name: self.name, into, from: self.from, to: self.to, subject: self.subject };
         if !self.dry_run {
-            return go_on(replay::Replay::begin(&environment, &request).await?, self.rate, &shutdown).await;
+            let begun = replay::Replay::begin(&environment, &request).await?;
+            return go_on(begun, self.rate, self.output, &shutdown).await;
         }
-        let rows = replay::preview(&environment, &request, watch, &shutdown).await?;
+        let bar = output::progress_bar(COUNTED);
+        let watch = |progress: &Progress| show(&bar, progress);
+        let rows = replay::preview(&environment, &request, self.rate, watch, &shutdown).await?;
         bar.finish_and_clear();
         self.output.print(&rows, report::preview)
     }
@@ -195,13 +202,18 @@ fn require_whole(refused: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn go_on(replay: replay::Replay, rate: Option<u32>, shutdown: &CancellationToken) -> anyhow::Result<()> {
+async fn go_on(
+    replay: replay::Replay,
+    rate: Option<u32>,
+    output: OutputArgs,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
     let ReplayRow { name, consumer, position, last_seq, .. } = replay.row();
     tracing::info!(replay = name, into = consumer, after = position, upto = last_seq, "replaying");
     let bar = output::progress_bar(COUNTED);
     let (end, row) = replay.run(rate, |progress| show(&bar, progress), shutdown).await?;
     bar.finish_and_clear();
-    output::print(&report::replayed(&row))?;
+    output.print(std::slice::from_ref(&row), |rows, _| rows.iter().map(report::replayed).collect())?;
     let refused = if row.files.is_some() { u64::try_from(row.rejected).unwrap_or(0) } else { 0 };
     match end {
         End::Done => require_whole(refused),

@@ -7,6 +7,7 @@
 mod courtesy;
 mod drive;
 mod files;
+mod pace;
 mod preview;
 pub(crate) mod reader;
 pub(crate) mod request;
@@ -21,26 +22,25 @@ pub use steps::Progress;
 
 use crate::{
     consume::{Limits, Link},
-    handler::Outcome,
     persister::Persister,
     probe::NoProbe,
     rollups::Rollups,
     service::{Environment, Service},
     store::{
-        Writer,
+        OtherZone, Writer,
         replays::{self, ReplayRow},
     },
 };
 use anyhow::{Context, anyhow, ensure};
 use async_nats::jetstream;
-use drive::{Committed, Place, drive};
+use drive::{Watch, drive};
 use files::Files;
 use preview::Preview;
 use reader::Reader;
 use request::Part;
 use restored::Restore;
 use sqlx::types::Json;
-use std::{collections::BTreeMap, future::Future, path::PathBuf, sync::Arc};
+use std::{future::Future, path::PathBuf, sync::Arc};
 use steps::Steps;
 use tokio_util::sync::CancellationToken;
 
@@ -113,7 +113,7 @@ impl Replay {
         environment: &Environment,
         row: impl Future<Output = anyhow::Result<ReplayRow>>,
     ) -> anyhow::Result<Self> {
-        let mut ledger = locked(environment).await?;
+        let mut ledger = locked(session(environment)?).await?;
         match written_down(row, &mut ledger).await {
             Ok(row) => Self::open(environment, ledger, row).await,
             Err(cause) => released(ledger, Err(cause)).await,
@@ -125,7 +125,7 @@ impl Replay {
     /// # Errors
     /// When there is none of that name, another is at work, or a server does not answer.
     pub async fn resume(environment: &Environment, name: &str) -> anyhow::Result<Self> {
-        let mut ledger = locked(environment).await?;
+        let mut ledger = locked(session(environment)?).await?;
         let refusal = match replays::find(ledger.connection().await?, name).await? {
             Some(row) if row.is_open() => return Self::open(environment, ledger, row).await,
             Some(row) => anyhow!("the replay {name} is {}; there is nothing to resume", row.status),
@@ -152,14 +152,14 @@ impl Replay {
     /// Replays until the end, a pause, or shutdown, at most `rate` messages a second; gives the row as it is then.
     ///
     /// # Errors
-    /// When the database disagrees on zone or key, or another replay has taken over.
+    /// When the database disagrees on zone or key, also later on, or another replay has taken over.
     pub async fn run(
         self,
         rate: Option<u32>,
         watch: impl FnMut(&Progress),
         shutdown: &CancellationToken,
     ) -> anyhow::Result<(End, ReplayRow)> {
-        let Self { environment, service, row, ledger } = self;
+        let Self { environment, service, row, mut ledger } = self;
         let opened = async {
             let calendar = environment.calendar().await?;
             anyhow::Ok((calendar, Opened::of(&environment, &row, rate)?))
@@ -169,17 +169,44 @@ impl Replay {
             Err(cause) => return released(ledger, Err(cause)).await,
         };
         let (url, keys, probe) = (&environment.database_url, environment.keys.clone(), Arc::new(NoProbe));
-        let mut steps = Steps::new(&environment, service, row, ledger, rate, watch, shutdown);
+        let mut steps = Steps::new(&environment, service, &row, Some(&mut ledger), rate, watch, shutdown);
         let ended = match service {
             Service::Persister => {
-                opened.drive(Persister::new(url, calendar, keys, probe)?, &mut steps, shutdown).await
+                opened.drive(&mut Persister::new(url, calendar, keys, probe)?, &mut steps, shutdown).await
             }
-            Service::Rollups => opened.drive(Rollups::new(url, calendar, keys, probe)?, &mut steps, shutdown).await,
+            Service::Rollups => {
+                opened.drive(&mut Rollups::new(url, calendar, keys, probe)?, &mut steps, shutdown).await
+            }
         };
-        let closed = opened.close().await;
-        let finished = steps.finish(ended).await?;
-        closed.map(|()| finished)
+        opened.close().await;
+        let finished = match ended {
+            Ok(is_all) => write_end(&mut ledger, &row, is_all).await,
+            Err(cause) if cause.is::<OtherZone>() => Err(cause.context(format!(
+                "the replay {name} is interrupted; `valera-analytics replay resume {name}` goes on in the new zone",
+                name = row.name
+            ))),
+            Err(cause) => Err(cause),
+        };
+        released(ledger, finished).await
     }
+}
+
+/// Writes the end down, unless there is more to do, and gives the row.
+async fn write_end(ledger: &mut Writer, begun: &ReplayRow, is_all: bool) -> anyhow::Result<(End, ReplayRow)> {
+    let name = &begun.name;
+    let connection = ledger.connection().await?;
+    if is_all {
+        replays::end(connection, name, begun.bytes()).await?;
+    }
+    let row = replays::find(connection, name).await?.with_context(|| format!("the replay {name} is gone"))?;
+    let end = match row.status.as_str() {
+        "done" => End::Done,
+        "paused" => End::Paused,
+        "cancelled" => End::Cancelled,
+        _ => End::Stopped,
+    };
+    // The lock is let go next.
+    Ok((end, ReplayRow { at_work: false, ..row }))
 }
 
 /// What a replay reads.
@@ -202,97 +229,112 @@ impl Opened {
 
     async fn drive<H: Restore>(
         &mut self,
-        mut handler: H,
-        watch: &mut impl Committed,
+        handler: &mut H,
+        watch: &mut impl Watch,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<bool> {
         match self {
             Self::Stream(reader) => {
                 let decoder = handler.decoder();
-                drive(reader.as_mut(), decoder, &mut handler, watch, shutdown).await
+                drive(reader.as_mut(), decoder, handler, watch, shutdown).await
             }
             Self::Files(files) => {
                 let restorer = handler.restorer();
-                drive(files, restorer, &mut handler, watch, shutdown).await
+                drive(files, restorer, handler, watch, shutdown).await
             }
         }
     }
 
-    async fn close(self) -> anyhow::Result<()> {
-        match self {
-            Self::Stream(reader) => reader.close().await,
-            Self::Files(_) => Ok(()),
+    async fn close(self) {
+        if let Self::Stream(reader) = self {
+            left_to_nats(reader.close().await);
         }
     }
 }
 
-/// What a replay would do, by day and event.
+/// What a replay would do, by day and event; reads at most `rate` messages a second.
 ///
 /// # Errors
-/// As [`Replay::begin`].
+/// As [`Replay::begin`], and when Postgres fails or it is told to stop before the end.
 pub async fn preview(
     environment: &Environment,
     request: &Request,
-    mut watch: impl FnMut(&Progress),
+    rate: Option<u32>,
+    watch: impl FnMut(&Progress),
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Vec<PreviewRow>> {
-    let ledger = locked(environment).await?;
+    let mut writer = locked(dry_session(environment)?).await?;
     let counted = async {
         let row = row(environment, request).await?;
-        count(environment, request.into, &row, &mut watch, shutdown).await
+        count(environment, &mut writer, request.into, &row, rate, watch, shutdown).await
     };
     let counted = counted.await;
-    released(ledger, counted).await
+    released(writer, counted).await
 }
 
 /// As [`preview`], of exported files.
 ///
 /// # Errors
-/// As [`Replay::begin_files`], and when a file is cut off.
+/// As [`preview`], and when a file is cut off.
 pub async fn preview_files(
     environment: &Environment,
     request: &FilesRequest,
-    mut watch: impl FnMut(&Progress),
+    rate: Option<u32>,
+    watch: impl FnMut(&Progress),
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Vec<PreviewRow>> {
     let row = row_of_files(request)?;
-    count(environment, request.into, &row, &mut watch, shutdown).await
+    // No consumer is read by, so others may be at work.
+    let mut writer = dry_session(environment)?;
+    count(environment, &mut writer, request.into, &row, rate, watch, shutdown).await
 }
 
 async fn count(
     environment: &Environment,
+    writer: &mut Writer,
     into: Service,
     row: &ReplayRow,
-    watch: &mut impl FnMut(&Progress),
+    rate: Option<u32>,
+    watch: impl FnMut(&Progress),
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Vec<PreviewRow>> {
     let calendar = environment.calendar().await?;
-    let handler = Preview::of(into, &environment.database_url, calendar, environment.keys.clone()).await?;
-    let tally = handler.tally();
-    let mut opened = Opened::of(environment, row, None)?;
-    let mut look = |upto: Place, _: &[Outcome]| watch(&Progress::of(row, upto, None));
-    let ended = opened.drive(handler, &mut look, shutdown).await;
-    opened.close().await?;
+    let mut handler = Preview::of(into, writer, calendar, environment.keys.clone()).await?;
+    let mut opened = Opened::of(environment, row, rate)?;
+    let mut steps = Steps::new(environment, into, row, None, rate, watch, shutdown);
+    let ended = opened.drive(&mut handler, &mut steps, shutdown).await;
+    opened.close().await;
     ensure!(ended?, "stopped before the end: the counts would be too low");
-    let rows = std::mem::take(&mut *tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-    Ok(BTreeMap::into_values(rows).collect())
+    Ok(handler.into_rows())
 }
 
 /// Ends an open replay for good: what it has stored stays.
 ///
 /// # Errors
-/// When there is no open one of that name, or a server does not answer.
+/// When there is no open one of that name, or Postgres does not answer.
 pub async fn cancel(database_url: &str, nats: &Link, name: &str) -> anyhow::Result<()> {
     let mut ledger = Writer::new(database_url, "valera replay", "")?;
     let connection = ledger.connection().await?;
     let known = replays::set_status(connection, name, "cancelled").await?;
     ensure!(known, "there is no open replay {name}");
+    let reads_the_stream = replays::find(connection, name).await?.is_some_and(|row| row.files.is_none());
     // One at work sees it and clears up itself.
-    if replays::lock(connection).await.is_ok() {
+    if reads_the_stream && replays::lock(connection).await.is_ok() {
         let removed = async { reader::remove(&jetstream::new(nats.connect().await?), CONSUMER).await };
-        return released(ledger, removed.await).await;
+        left_to_nats(removed.await);
+        return released(ledger, Ok(())).await;
     }
     Ok(())
+}
+
+/// A consumer that nobody reads by is in nobody's way: the next replay makes it anew, and the server forgets it.
+fn left_to_nats(removed: anyhow::Result<()>) {
+    if let Err(cause) = removed {
+        tracing::warn!(
+            cause = format!("{cause:#}"),
+            "the consumer replay was left to NATS, which forgets it in minutes"
+        );
+    }
 }
 
 /// The row of an open replay that asked for the same, or a new one.
@@ -345,9 +387,18 @@ fn row_of_files(request: &FilesRequest) -> anyhow::Result<ReplayRow> {
     Ok(ReplayRow { name, files: Some(Json(listed)), ..ReplayRow::new(into) })
 }
 
-/// A session that holds the lock of replays.
-async fn locked(environment: &Environment) -> anyhow::Result<Writer> {
-    let mut ledger = Writer::new(&environment.database_url, "valera replay", "")?;
+/// Where a replay is written down.
+fn session(environment: &Environment) -> anyhow::Result<Writer> {
+    Writer::new(&environment.database_url, "valera replay", "")
+}
+
+/// Where a dry run counts.
+fn dry_session(environment: &Environment) -> anyhow::Result<Writer> {
+    Writer::new(&environment.database_url, "valera replay, dry run", replays::PREVIEW_SESSION)
+}
+
+/// The same session, which holds the lock of replays.
+async fn locked(mut ledger: Writer) -> anyhow::Result<Writer> {
     replays::lock(ledger.connection().await?).await?;
     Ok(ledger)
 }

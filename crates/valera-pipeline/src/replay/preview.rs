@@ -10,11 +10,12 @@ use crate::{
     service::Service,
     store::{Calendar, Settings, Writer, inbox, raw, replays},
 };
+use anyhow::Context;
 use chrono::{NaiveDate, Utc};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 use uuid::Uuid;
 use valera_events::{Keys, Verdict, id, recorded::Recorded, subject};
@@ -35,17 +36,20 @@ pub struct PreviewRow {
     pub expired: u64,
 }
 
-/// By day and event.
-pub(super) type Tally = Arc<Mutex<BTreeMap<(NaiveDate, String), PreviewRow>>>;
+/// What a dry run has come by stands in a table of its session: in another one each id would be new once more.
+#[derive(Debug, thiserror::Error)]
+#[error("a dry run counts in one session of Postgres, which has failed: run it again")]
+pub(super) struct SessionLost;
 
 /// The handler of a dry run.
-pub(super) struct Preview {
-    writer: Writer,
+pub(super) struct Preview<'a> {
+    /// Of [`replays::PREVIEW_SESSION`].
+    writer: &'a mut Writer,
     table: &'static str,
     horizon: i64,
     calendar: Arc<Calendar>,
     keys: Arc<Keys>,
-    tally: Tally,
+    tally: BTreeMap<(NaiveDate, String), PreviewRow>,
 }
 
 /// Messages with what they would be counted under.
@@ -55,25 +59,25 @@ pub(super) struct Judged {
     outcomes: Vec<Outcome>,
 }
 
-impl Preview {
+impl<'a> Preview<'a> {
     pub(super) async fn of(
         service: Service,
-        database_url: &str,
+        writer: &'a mut Writer,
         calendar: Arc<Calendar>,
         keys: Arc<Keys>,
     ) -> anyhow::Result<Self> {
-        let mut writer = Writer::new(database_url, "valera replay, dry run", replays::PREVIEW_SESSION)?;
         let settings = Settings::load(writer.connection().await?).await?;
         let table = match service {
             Service::Persister => raw::TABLE,
             Service::Rollups => inbox::TABLE,
         };
         let horizon = settings.horizon.timestamp_millis();
-        Ok(Self { writer, table, horizon, calendar, keys, tally: Tally::default() })
+        Ok(Self { writer, table, horizon, calendar, keys, tally: BTreeMap::new() })
     }
 
-    pub(super) fn tally(&self) -> Tally {
-        self.tally.clone()
+    /// What it has counted, by day and event.
+    pub(super) fn into_rows(self) -> Vec<PreviewRow> {
+        self.tally.into_values().collect()
     }
 
     async fn judge(&mut self, batch: &Judged) -> anyhow::Result<Vec<Outcome>> {
@@ -91,7 +95,7 @@ impl Preview {
     }
 }
 
-impl Restore for Preview {
+impl Restore for Preview<'_> {
     fn restorer(&self) -> impl Fn(Vec<FileLine>) -> Judged + Send + Sync + 'static {
         let (keys, calendar, refusals) = (self.keys.clone(), self.calendar.clone(), Refusals::default());
         move |lines| {
@@ -107,7 +111,7 @@ impl Restore for Preview {
     }
 }
 
-impl Handler for Preview {
+impl Handler for Preview<'_> {
     type Batch = Judged;
 
     fn decoder(&self) -> impl Fn(Vec<Delivery>) -> Judged + Send + Sync + 'static {
@@ -134,16 +138,13 @@ impl Handler for Preview {
     }
 
     async fn handle(&mut self, batch: &Judged) -> Result<Vec<Outcome>, Ours> {
-        let outcomes = match self.judge(batch).await {
-            Ok(outcomes) => outcomes,
-            Err(cause) => {
-                self.writer.forget();
-                return Err(cause.into());
-            }
-        };
-        let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        let judged = self.judge(batch).await;
+        if judged.is_err() {
+            self.writer.forget();
+        }
+        let outcomes = judged.context(SessionLost)?;
         for (label, outcome) in batch.labels.iter().zip(&outcomes) {
-            let row = tally.entry(label.clone()).or_default();
+            let row = self.tally.entry(label.clone()).or_default();
             (row.day, row.event_name) = label.clone();
             row.messages += 1;
             match outcome {

@@ -26,6 +26,17 @@ pub struct CalendarDay {
     pub starts_at: DateTime<Utc>,
 }
 
+/// Days are cut in another zone now than this process has read.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "days are cut in {now} since a rebuild, and this process cuts them in {read}: start it again, with {now} where \
+     VALERA_TIMEZONE or --timezone names the zone"
+)]
+pub struct OtherZone {
+    now: String,
+    read: String,
+}
+
 impl Calendar {
     /// Reads the whole table, some 13,000 rows.
     ///
@@ -53,14 +64,12 @@ impl Calendar {
     /// Refuses to cut days for rollups that a rebuild has meanwhile cut in another zone. Call it under the folds' lock.
     ///
     /// # Errors
-    /// Names both zones.
+    /// [`OtherZone`], which names both; or Postgres does not answer.
     pub async fn require_still(&self, connection: &mut PgConnection) -> anyhow::Result<()> {
         let now: String = sqlx::query_scalar("SELECT time_zone FROM settings").fetch_one(connection).await?;
-        ensure!(
-            now == self.time_zone,
-            "days are cut in {now} since a rebuild, and this process cuts them in {}: start it again",
-            self.time_zone
-        );
+        if now != self.time_zone {
+            return Err(OtherZone { now, read: self.time_zone.clone() }.into());
+        }
         Ok(())
     }
 

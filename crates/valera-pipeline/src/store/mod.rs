@@ -25,7 +25,7 @@ pub mod shadow;
 mod sockets;
 pub mod writer;
 
-pub use calendar::Calendar;
+pub use calendar::{Calendar, OtherZone};
 pub use failure::Failure;
 pub use partitions::Partitions;
 pub use settings::Settings;
