@@ -7,6 +7,8 @@
 mod courtesy;
 mod drive;
 mod files;
+mod ledger;
+mod opened;
 mod pace;
 mod preview;
 pub(crate) mod reader;
@@ -16,12 +18,12 @@ mod steps;
 
 pub(crate) use courtesy::Courtesy;
 pub use files::is_exported;
-pub use preview::PreviewRow;
+pub use preview::{PreviewRow, preview, preview_files};
 pub use request::Bound;
 pub use steps::Progress;
 
 use crate::{
-    consume::{Limits, Link},
+    consume::Link,
     persister::Persister,
     probe::NoProbe,
     rollups::Rollups,
@@ -33,13 +35,8 @@ use crate::{
 };
 use anyhow::{Context, anyhow, ensure};
 use async_nats::jetstream;
-use drive::{Watch, drive};
-use files::Files;
-use preview::Preview;
-use reader::Reader;
-use request::Part;
-use restored::Restore;
-use sqlx::types::Json;
+use ledger::{locked, released, row, row_of_files, session, write_end, written_down};
+use opened::{Opened, left_to_nats};
 use std::{future::Future, path::PathBuf, sync::Arc};
 use steps::Steps;
 use tokio_util::sync::CancellationToken;
@@ -191,123 +188,6 @@ impl Replay {
     }
 }
 
-/// Writes the end down, unless there is more to do, and gives the row.
-async fn write_end(ledger: &mut Writer, begun: &ReplayRow, is_all: bool) -> anyhow::Result<(End, ReplayRow)> {
-    let name = &begun.name;
-    let connection = ledger.connection().await?;
-    if is_all {
-        replays::end(connection, name, begun.bytes()).await?;
-    }
-    let row = replays::find(connection, name).await?.with_context(|| format!("the replay {name} is gone"))?;
-    let end = match row.status.as_str() {
-        "done" => End::Done,
-        "paused" => End::Paused,
-        "cancelled" => End::Cancelled,
-        _ => End::Stopped,
-    };
-    // The lock is let go next.
-    Ok((end, ReplayRow { at_work: false, ..row }))
-}
-
-/// What a replay reads.
-enum Opened {
-    Stream(Box<Reader>),
-    Files(Files),
-}
-
-impl Opened {
-    fn of(environment: &Environment, row: &ReplayRow, rate: Option<u32>) -> anyhow::Result<Self> {
-        let limits = paced(environment.limits, rate);
-        let (position, last) = (sequence(row.position), sequence(row.last_seq));
-        if let Some(Json(listed)) = &row.files {
-            files::require_same(listed)?;
-            return Ok(Self::Files(Files::new(listed.clone(), position, limits)));
-        }
-        let reader = Reader::new(link(environment), CONSUMER, &row.subject, position, last, limits);
-        Ok(Self::Stream(Box::new(reader)))
-    }
-
-    async fn drive<H: Restore>(
-        &mut self,
-        handler: &mut H,
-        watch: &mut impl Watch,
-        shutdown: &CancellationToken,
-    ) -> anyhow::Result<bool> {
-        match self {
-            Self::Stream(reader) => {
-                let decoder = handler.decoder();
-                drive(reader.as_mut(), decoder, handler, watch, shutdown).await
-            }
-            Self::Files(files) => {
-                let restorer = handler.restorer();
-                drive(files, restorer, handler, watch, shutdown).await
-            }
-        }
-    }
-
-    async fn close(self) {
-        if let Self::Stream(reader) = self {
-            left_to_nats(reader.close().await);
-        }
-    }
-}
-
-/// What a replay would do, by day and event; reads at most `rate` messages a second.
-///
-/// # Errors
-/// As [`Replay::begin`], and when Postgres fails or it is told to stop before the end.
-pub async fn preview(
-    environment: &Environment,
-    request: &Request,
-    rate: Option<u32>,
-    watch: impl FnMut(&Progress),
-    shutdown: &CancellationToken,
-) -> anyhow::Result<Vec<PreviewRow>> {
-    let mut writer = locked(dry_session(environment)?).await?;
-    let counted = async {
-        let row = row(environment, request).await?;
-        count(environment, &mut writer, request.into, &row, rate, watch, shutdown).await
-    };
-    let counted = counted.await;
-    released(writer, counted).await
-}
-
-/// As [`preview`], of exported files.
-///
-/// # Errors
-/// As [`preview`], and when a file is cut off.
-pub async fn preview_files(
-    environment: &Environment,
-    request: &FilesRequest,
-    rate: Option<u32>,
-    watch: impl FnMut(&Progress),
-    shutdown: &CancellationToken,
-) -> anyhow::Result<Vec<PreviewRow>> {
-    let row = row_of_files(request)?;
-    // No consumer is read by, so others may be at work.
-    let mut writer = dry_session(environment)?;
-    count(environment, &mut writer, request.into, &row, rate, watch, shutdown).await
-}
-
-async fn count(
-    environment: &Environment,
-    writer: &mut Writer,
-    into: Service,
-    row: &ReplayRow,
-    rate: Option<u32>,
-    watch: impl FnMut(&Progress),
-    shutdown: &CancellationToken,
-) -> anyhow::Result<Vec<PreviewRow>> {
-    let calendar = environment.calendar().await?;
-    let mut handler = Preview::of(into, writer, calendar, environment.keys.clone()).await?;
-    let mut opened = Opened::of(environment, row, rate)?;
-    let mut steps = Steps::new(environment, into, row, None, rate, watch, shutdown);
-    let ended = opened.drive(&mut handler, &mut steps, shutdown).await;
-    opened.close().await;
-    ensure!(ended?, "stopped before the end: the counts would be too low");
-    Ok(handler.into_rows())
-}
-
 /// Ends an open replay for good: what it has stored stays.
 ///
 /// # Errors
@@ -325,103 +205,4 @@ pub async fn cancel(database_url: &str, nats: &Link, name: &str) -> anyhow::Resu
         return released(ledger, Ok(())).await;
     }
     Ok(())
-}
-
-/// A consumer that nobody reads by is in nobody's way: the next replay makes it anew, and the server forgets it.
-fn left_to_nats(removed: anyhow::Result<()>) {
-    if let Err(cause) = removed {
-        tracing::warn!(
-            cause = format!("{cause:#}"),
-            "the consumer replay was left to NATS, which forgets it in minutes"
-        );
-    }
-}
-
-/// The row of an open replay that asked for the same, or a new one.
-async fn written_down(
-    row: impl Future<Output = anyhow::Result<ReplayRow>>,
-    ledger: &mut Writer,
-) -> anyhow::Result<ReplayRow> {
-    let row = row.await?;
-    if let Some(open) = replays::find(ledger.connection().await?, &row.name).await?.filter(ReplayRow::is_open) {
-        let asked = |row: &ReplayRow| {
-            let ReplayRow { consumer, subject, asked_from, asked_to, files, .. } = row.clone();
-            (consumer, subject, asked_from, asked_to, files)
-        };
-        ensure!(
-            asked(&open) == asked(&row),
-            "the replay {name} is open and asked for something else: `valera-analytics replay resume {name}` goes on \
-             with it, `replay cancel {name}` ends it, --name gives this one another name",
-            name = open.name
-        );
-        return Ok(open);
-    }
-    ensure!(row.files.is_some() || row.first_seq <= row.last_seq, "there is no message in this part of the stream");
-    replays::begin(ledger.connection().await?, &row).await?;
-    Ok(row)
-}
-
-async fn row(environment: &Environment, request: &Request) -> anyhow::Result<ReplayRow> {
-    let context = jetstream::new(link(environment).connect().await?);
-    let part = Part::of(&context, request.from, request.to).await?;
-    let asked = |bound: Option<Bound>| bound.map_or_else(|| "-".to_owned(), |bound| bound.to_string());
-    let seq = |sequence: u64| i64::try_from(sequence).unwrap_or(i64::MAX);
-    let into = request.into.name();
-    Ok(ReplayRow {
-        name: request.name.clone().unwrap_or_else(|| format!("{into}-{}-{}", part.first, part.last)),
-        subject: request.subject.clone(),
-        asked_from: asked(request.from),
-        asked_to: asked(request.to),
-        first_seq: seq(part.first),
-        last_seq: seq(part.last),
-        position: seq(part.first - 1),
-        ..ReplayRow::new(into)
-    })
-}
-
-fn row_of_files(request: &FilesRequest) -> anyhow::Result<ReplayRow> {
-    let listed: Vec<_> = request.files.iter().map(|file| files::identify(file)).collect::<anyhow::Result<_>>()?;
-    ensure!(!listed.is_empty(), "there is no file to replay");
-    let into = request.into.name();
-    let name = request.name.clone().unwrap_or_else(|| format!("{into}-{}", files::name(&listed)));
-    Ok(ReplayRow { name, files: Some(Json(listed)), ..ReplayRow::new(into) })
-}
-
-/// Where a replay is written down.
-fn session(environment: &Environment) -> anyhow::Result<Writer> {
-    Writer::new(&environment.database_url, "valera replay", "")
-}
-
-/// Where a dry run counts.
-fn dry_session(environment: &Environment) -> anyhow::Result<Writer> {
-    Writer::new(&environment.database_url, "valera replay, dry run", replays::PREVIEW_SESSION)
-}
-
-/// The same session, which holds the lock of replays.
-async fn locked(mut ledger: Writer) -> anyhow::Result<Writer> {
-    replays::lock(ledger.connection().await?).await?;
-    Ok(ledger)
-}
-
-/// Lets the lock of replays go, so that the next one need not wait until Postgres misses this session.
-async fn released<T>(mut ledger: Writer, ended: anyhow::Result<T>) -> anyhow::Result<T> {
-    let unlocked = async { replays::unlock(ledger.connection().await?).await };
-    if let Err(cause) = unlocked.await {
-        tracing::debug!(cause = format!("{cause:#}"), "could not let the lock of replays go");
-    }
-    ended
-}
-
-fn link(environment: &Environment) -> Link {
-    Link::new(&environment.nats_url, "valera-replay")
-}
-
-fn sequence(column: i64) -> u64 {
-    u64::try_from(column).unwrap_or(0)
-}
-
-/// With a rate, batches of a quarter of a second: it is kept between them.
-fn paced(limits: Limits, rate: Option<u32>) -> Limits {
-    let most = rate.map_or(limits.messages, |rate| usize::try_from(rate.div_ceil(4)).unwrap_or(limits.messages));
-    Limits { messages: limits.messages.min(most), ..limits }
 }

@@ -3,20 +3,27 @@
 //! It is a handler like the others, so it reads the same messages by the same way and judges by the same contract,
 //! identity and horizon; only it asks the tables instead of writing them. It writes nothing but a temporary table.
 
-use super::restored::{self, FileLine, Refusals, Restore};
+use super::{
+    FilesRequest, Progress, Request,
+    ledger::{dry_session, locked, released, row, row_of_files},
+    opened::Opened,
+    restored::{self, FileLine, Refusals, Restore},
+    steps::Steps,
+};
 use crate::{
     handler::{Delivery, Handler, Ours, Outcome},
     identity::{Identified, Identities},
-    service::Service,
-    store::{Calendar, Settings, Writer, inbox, raw, replays},
+    service::{Environment, Service},
+    store::{Calendar, Settings, Writer, inbox, previewed, raw, replays::ReplayRow},
 };
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use chrono::{NaiveDate, Utc};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use valera_events::{Keys, Verdict, id, recorded::Recorded, subject};
 
@@ -36,14 +43,70 @@ pub struct PreviewRow {
     pub expired: u64,
 }
 
+/// What a replay would do, by day and event; reads at most `rate` messages a second.
+///
+/// # Errors
+/// As [`super::Replay::begin`], and when Postgres fails or it is told to stop before the end.
+pub async fn preview(
+    environment: &Environment,
+    request: &Request,
+    rate: Option<u32>,
+    watch: impl FnMut(&Progress),
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Vec<PreviewRow>> {
+    let mut writer = locked(dry_session(environment)?).await?;
+    let counted = async {
+        let row = row(environment, request).await?;
+        count(environment, &mut writer, request.into, &row, rate, watch, shutdown).await
+    };
+    let counted = counted.await;
+    released(writer, counted).await
+}
+
+/// As [`preview`], of exported files.
+///
+/// # Errors
+/// As [`preview`], and when a file is cut off.
+pub async fn preview_files(
+    environment: &Environment,
+    request: &FilesRequest,
+    rate: Option<u32>,
+    watch: impl FnMut(&Progress),
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Vec<PreviewRow>> {
+    let row = row_of_files(request)?;
+    // No consumer is read by, so others may be at work.
+    let mut writer = dry_session(environment)?;
+    count(environment, &mut writer, request.into, &row, rate, watch, shutdown).await
+}
+
+async fn count(
+    environment: &Environment,
+    writer: &mut Writer,
+    into: Service,
+    row: &ReplayRow,
+    rate: Option<u32>,
+    watch: impl FnMut(&Progress),
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Vec<PreviewRow>> {
+    let calendar = environment.calendar().await?;
+    let mut handler = Preview::of(into, writer, calendar, environment.keys.clone()).await?;
+    let mut opened = Opened::of(environment, row, rate)?;
+    let mut steps = Steps::new(environment, into, row, None, rate, watch, shutdown);
+    let ended = opened.drive(&mut handler, &mut steps, shutdown).await;
+    opened.close().await;
+    ensure!(ended?, "stopped before the end: the counts would be too low");
+    Ok(handler.into_rows())
+}
+
 /// What a dry run has come by stands in a table of its session: in another one each id would be new once more.
 #[derive(Debug, thiserror::Error)]
 #[error("a dry run counts in one session of Postgres, which has failed: run it again")]
 pub(super) struct SessionLost;
 
 /// The handler of a dry run.
-pub(super) struct Preview<'a> {
-    /// Of [`replays::PREVIEW_SESSION`].
+struct Preview<'a> {
+    /// Of [`previewed::SESSION`].
     writer: &'a mut Writer,
     table: &'static str,
     horizon: i64,
@@ -53,14 +116,14 @@ pub(super) struct Preview<'a> {
 }
 
 /// Messages with what they would be counted under.
-pub(super) struct Judged {
+struct Judged {
     labels: Vec<(NaiveDate, String)>,
     events: Identities<()>,
     outcomes: Vec<Outcome>,
 }
 
 impl<'a> Preview<'a> {
-    pub(super) async fn of(
+    async fn of(
         service: Service,
         writer: &'a mut Writer,
         calendar: Arc<Calendar>,
@@ -76,7 +139,7 @@ impl<'a> Preview<'a> {
     }
 
     /// What it has counted, by day and event.
-    pub(super) fn into_rows(self) -> Vec<PreviewRow> {
+    fn into_rows(self) -> Vec<PreviewRow> {
         self.tally.into_values().collect()
     }
 
@@ -84,11 +147,11 @@ impl<'a> Preview<'a> {
         let connection = self.writer.connection().await?;
         let first = &batch.events.first;
         let ids: Vec<Uuid> = first.iter().map(|event| event.event_id).collect();
-        let known = replays::known(connection, self.table, &ids).await?;
+        let known = previewed::known(connection, self.table, &ids).await?;
         let expired = first.iter().enumerate().filter(|(_, event)| id::millis(event.event_id) < self.horizon);
         let expired: HashMap<usize, Outcome> = expired.map(|(at, _)| (at, Outcome::Expired)).collect();
         let contents: Vec<Vec<u8>> = first.iter().map(|event| event.content_hash.to_vec()).collect();
-        replays::remember(connection, &ids, &contents).await?;
+        previewed::remember(connection, &ids, &contents).await?;
         let mut outcomes = batch.outcomes.clone();
         batch.events.judge(&known, &expired, &mut outcomes);
         Ok(outcomes)

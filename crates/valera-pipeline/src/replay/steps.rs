@@ -6,7 +6,8 @@
 use super::{
     courtesy::Courtesy,
     drive::{LOOK_EVERY, Place, Watch},
-    link,
+    ledger::sequence,
+    opened::link,
     pace::Pace,
 };
 use crate::{
@@ -39,7 +40,7 @@ impl Progress {
         match &row.files {
             Some(_) => Self { first: 1, last: row.bytes(), position: upto.bytes, behind },
             None => {
-                let (first, last) = (super::sequence(row.first_seq), super::sequence(row.last_seq));
+                let (first, last) = (sequence(row.first_seq), sequence(row.last_seq));
                 Self { first, last, position: upto.position, behind }
             }
         }

@@ -17,6 +17,7 @@ pub mod mending;
 pub mod migrate;
 pub mod partitions;
 pub mod positions;
+pub mod previewed;
 pub mod raw;
 pub mod replays;
 pub mod reports;

@@ -8,15 +8,8 @@
 use crate::handler::Outcome;
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
-use serde::Serialize;
-use serde::{Deserialize, Serializer};
-use sqlx::{AssertSqlSafe, FromRow, PgConnection, types::Json};
-use std::collections::HashMap;
-use uuid::Uuid;
-
-/// To be run once a connection of a dry run: the ids it has come by, which would be known the second time.
-pub const PREVIEW_SESSION: &str =
-    "CREATE TEMPORARY TABLE previewed (event_id uuid PRIMARY KEY, content_hash bytea NOT NULL)";
+use serde::{Deserialize, Serialize, Serializer};
+use sqlx::{FromRow, PgConnection, types::Json};
 
 /// A replay.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow, Serialize)]
@@ -309,44 +302,4 @@ pub async fn set_status(connection: &mut PgConnection, name: &str, status: &str)
     .await
     .with_context(|| format!("changing the replay {name}"))?;
     Ok(changed.rows_affected() > 0)
-}
-
-/// Which of these ids `table` holds, or a dry run has come by in this session, and with what content.
-///
-/// # Errors
-/// When Postgres does not answer.
-pub async fn known(
-    connection: &mut PgConnection,
-    table: &'static str,
-    ids: &[Uuid],
-) -> anyhow::Result<HashMap<Uuid, Vec<u8>>> {
-    let query = format!(
-        "SELECT event_id, content_hash
-         FROM unnest($1::uuid[]) AS asked (event_id)
-         JOIN previewed USING (event_id)
-         UNION ALL
-         SELECT event_id, content_hash
-         FROM unnest($1::uuid[]) AS asked (event_id)
-         JOIN {table} USING (event_id)"
-    );
-    let known: Vec<(Uuid, Vec<u8>)> = sqlx::query_as(AssertSqlSafe(query))
-        .bind(ids)
-        .fetch_all(connection)
-        .await
-        .context("asking which events are known")?;
-    Ok(known.into_iter().collect())
-}
-
-/// Remembers what a dry run has come by.
-///
-/// # Errors
-/// When Postgres refuses.
-pub async fn remember(connection: &mut PgConnection, ids: &[Uuid], contents: &[Vec<u8>]) -> anyhow::Result<()> {
-    sqlx::query("INSERT INTO previewed SELECT * FROM unnest($1::uuid[], $2::bytea[]) ON CONFLICT DO NOTHING")
-        .bind(ids)
-        .bind(contents)
-        .execute(connection)
-        .await
-        .context("remembering what a dry run has come by")?;
-    Ok(())
 }
