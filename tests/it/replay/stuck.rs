@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use valera_pipeline::{
     consume::Link,
-    replay::{FilesRequest, Replay, cancel},
+    replay::{FilesRequest, Replay, Request, cancel},
     service::Service,
 };
 
@@ -75,10 +75,13 @@ async fn a_rebuild_in_another_zone_ends_a_replay_into_rollups_and_says_how_to_go
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_that_cannot_read_is_cancelled_while_nats_is_away() {
-    let (mut system, _) = system_that_lost_its_store(2_000).await;
-    let mut process = system.start_program(&["replay", "--into", "persister", "--name", "one", "--rate", "400"]);
-    eventually("it is at work", async || position(&system).await > 0).await;
+    let (mut system, _) = system_that_lost_its_store(100).await;
+    let request = Request { name: Some("one".to_owned()), ..all_into(Service::Persister) };
+    drop(Replay::begin(system.environment(), &request).await.unwrap());
+    eventually("its session has ended", async || !is_at_work(&system).await).await;
     system.local.nats.kill().await.unwrap();
+    let mut process = system.start_program(&["replay", "resume", "one"]);
+    eventually("it is at work", async || is_at_work(&system).await).await;
     system.says(&["replay", "cancel", "one"]).well();
     ends_well(&mut process).await;
     assert_eq!(status(&system).await, "cancelled");
