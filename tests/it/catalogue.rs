@@ -82,6 +82,22 @@ async fn a_catalogue_that_demands_what_nobody_sends_is_refused_before_it_judges(
     assert_eq!(consumers, 3, "a trial has left its consumer behind");
 }
 
+/// Three of four bookings are refused already; the one that is accepted is all that the change can take.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_share_is_of_what_is_accepted_now_not_of_what_is_refused_already() {
+    let system = system_with_bookings().await;
+    let demanding = catalogue(&system, "demanding.json", |file| {
+        let properties = booking(file)["properties"].as_array_mut().unwrap();
+        let segment = properties.iter_mut().find(|property| property["name"] == "user_segment").unwrap();
+        segment["required"] = json!(true);
+    });
+    let said = system.says(&["catalogue", "check", demanding.to_str().unwrap(), "--max-share", "99", "--json"]);
+    said.complaining(1, &["booking_request_created", "100.00 %"]);
+    let rows: Value = serde_json::from_str(&said.out).unwrap();
+    let counts = ["messages", "accepted", "refused"].map(|count| &rows[1][count]);
+    assert_eq!(counts, [&json!(4), &json!(1), &json!(1)], "{rows}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_no_catalogue_is_named() {
     let system = System::start().await;

@@ -37,9 +37,11 @@ pub struct Tried {
     pub event_name: String,
     /// In the part of the stream that was read.
     pub messages: u64,
-    /// Of these: accepted now, and refused by the changed catalogue.
+    /// Of these: accepted now.
+    pub accepted: u64,
+    /// Of those accepted now: refused by the changed catalogue.
     pub refused: u64,
-    /// Of these: refused now, and accepted by the changed catalogue.
+    /// Of the messages: refused now, and accepted by the changed catalogue.
     pub mended: u64,
     /// Dead letters that wait for an end: refused now as they are, and accepted by the changed catalogue. One that was
     /// refused for another reason than the catalogue's, as `conflicting_duplicate`, is not among them.
@@ -58,10 +60,11 @@ pub struct Fault {
 }
 
 impl Tried {
-    /// Whether more than this share, in percent, of the messages would be refused.
+    /// Whether more than this share, in percent, of what is accepted now would be refused. What is refused already does not
+    /// count: beside it the loss of all the rest could look small.
     #[must_use]
     pub fn exceeds(&self, percent: f64) -> bool {
-        self.refused as f64 * 100.0 > percent * self.messages as f64
+        self.refused as f64 * 100.0 > percent * self.accepted as f64
     }
 
     fn blame(&mut self, reason: &'static str, path: String) {
@@ -139,6 +142,7 @@ impl Trial {
         let after = delivery.check_under(self.after);
         let event = self.event(delivery);
         event.messages += 1;
+        event.accepted += u64::from(matches!(before, Verdict::Accepted(_)));
         match (before, after) {
             (Verdict::Accepted(_), Verdict::Rejected(rejection)) => {
                 event.refused += 1;

@@ -147,7 +147,7 @@ pub fn event_days(days: &[EventDay], style: Style) -> String {
 pub fn tried(rows: &[Tried], style: Style) -> String {
     const COLUMNS: &[Column] = &[
         Column::Name("Event"),
-        Column::Number("Messages"),
+        Column::Number("Accepted now"),
         Column::Number("Refused anew"),
         Column::Number("%"),
         Column::Number("Accepted anew"),
@@ -161,7 +161,7 @@ pub fn tried(rows: &[Tried], style: Style) -> String {
         let mended = row.mended.max(row.letters_mended);
         vec![
             named(&row.event_name),
-            number(row.messages),
+            number(row.accepted),
             counted(i64::try_from(row.refused).unwrap_or(i64::MAX)),
             share(share_of(row)),
             number(mended),
@@ -183,7 +183,7 @@ fn faults(row: &Tried) -> String {
 }
 
 fn share_of(row: &Tried) -> Option<String> {
-    percent(i64::try_from(row.refused).ok()?, i64::try_from(row.messages).ok()?)
+    percent(i64::try_from(row.refused).ok()?, i64::try_from(row.accepted).ok()?)
 }
 
 fn named(name: &str) -> comfy_table::Cell {

@@ -21,10 +21,10 @@ pub(super) struct Check {
     /// How far back the stream is read: so long ago, for example 30d or 12h, or a time in RFC 3339
     #[arg(long, default_value = "30d", value_name = "WHEN")]
     against: Since,
-    /// The catalogue that judges now [default: this program's]
+    /// The catalogue that judges now [default: this program's, which is FILE's where it is built from the changed source]
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
-    /// The greatest share of an event's messages that may be refused anew, in percent
+    /// The greatest share of an event's messages accepted now that may be refused anew, in percent
     #[arg(long, default_value = "0.1", value_name = "PERCENT", value_parser = percent)]
     max_share: f64,
     /// Print JSON

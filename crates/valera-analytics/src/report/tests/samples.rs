@@ -218,6 +218,7 @@ pub(super) fn tried_row() -> Tried {
     Tried {
         event_name: "booking_request_created".to_owned(),
         messages: 123_456,
+        accepted: 120_456,
         refused: 1_204,
         mended: 12,
         letters_mended: 12,
