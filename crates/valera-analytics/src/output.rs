@@ -13,6 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use valera_pipeline::store::migrate;
 
 /// The form of a report.
 #[derive(Debug, Clone, Copy, Args)]
@@ -97,10 +98,16 @@ pub async fn ask(question: &str, shutdown: &CancellationToken) -> anyhow::Result
     }
 }
 
-/// Says why the program failed: the cause first, then what led to it.
+/// Says why the program failed: the cause first, then what led to it; and for all commands what helps where a database was
+/// not migrated.
 pub fn complain(cause: &anyhow::Error) {
+    let said = format!("{cause:#}");
+    let remedy = match migrate::is_needed(cause) && !said.contains("`valera-analytics migrate`") {
+        true => "\nhas `valera-analytics migrate` been run on this database?",
+        false => "",
+    };
     // There is nowhere left to report a failure of standard error.
-    drop(writeln!(io::stderr(), "error: {cause:#}"));
+    drop(writeln!(io::stderr(), "error: {said}{remedy}"));
 }
 
 /// A bar on standard error, of a length that is still to be set; nothing where that is no terminal. `counted` is what it

@@ -3,6 +3,7 @@
 use crate::support::{Said, System, program};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::time::Duration;
+use uuid::Uuid;
 use valera_pipeline::service::STREAM;
 
 const OTHER_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
@@ -45,6 +46,28 @@ async fn a_database_that_was_not_migrated_or_knows_no_such_zone_is_refused() {
     let url = another_database(&system, "other", "").await;
     Said::by(system.program().args(["run", "persister"]).env("DATABASE_URL", &url)).complaining(1, &["migrate"]);
     Said::by(system.program().args(["funnel"]).env("DATABASE_URL", &url)).complaining(1, &["migrate"]);
+    let nobody = Uuid::nil().to_string();
+    for command in [
+        &["dead-letters", "list"][..],
+        &["dead-letters", "show", &nobody],
+        &["dead-letters", "retry", &nobody],
+        &["dead-letters", "discard", &nobody, "--reason", "why not"],
+        &["catalogue", "report"],
+        &["replay", "list"],
+        &["replay", "pause", "x"],
+        &["replay", "cancel", "x"],
+        &["replay", "--into", "rollups"],
+        &["verify"],
+        &["verify", "--position"],
+        &["rebuild", "--yes"],
+        &["status"],
+        &["latency"],
+    ] {
+        let said = Said::by(system.program().args(command).env("DATABASE_URL", &url));
+        said.complaining(1, &["`valera-analytics migrate`"]);
+        assert_eq!(said.err.matches("migrate").count(), 1, "{said:?}");
+        assert!(!said.err.contains("connecting to Postgres"), "{said:?}");
+    }
     let mars =
         Said::by(system.program().arg("migrate").env("DATABASE_URL", &url).env("VALERA_TIMEZONE", "Mars/Base"));
     mars.complaining(1, &["Mars/Base"]);

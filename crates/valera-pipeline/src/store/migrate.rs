@@ -48,6 +48,14 @@ pub async fn migrate(database_url: &str, time_zone: Option<&str>, key: &ContentK
     Ok(settings)
 }
 
+/// Whether Postgres lacks what the migrations make, a table, a column, a function or a schema, and `cause` comes of that.
+#[must_use]
+pub fn is_needed(cause: &anyhow::Error) -> bool {
+    const UNDEFINED: [&str; 4] = ["42P01", "42703", "42883", "3F000"];
+    let mut codes = cause.chain().filter_map(|link| link.downcast_ref::<sqlx::Error>()?.as_database_error()?.code());
+    codes.any(|code| UNDEFINED.iter().any(|undefined| code == *undefined))
+}
+
 async fn require_version(connection: &mut PgConnection) -> anyhow::Result<()> {
     let version: i32 =
         sqlx::query_scalar("SELECT current_setting('server_version_num')::int").fetch_one(connection).await?;

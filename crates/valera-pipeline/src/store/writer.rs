@@ -63,17 +63,18 @@ impl Writer {
     pub async fn connection(&mut self) -> anyhow::Result<&mut PgConnection> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.open().await.context("connecting to Postgres")?,
+            None => self.open().await?,
         };
         Ok(self.connection.insert(connection))
     }
 
-    async fn open(&mut self) -> sqlx::Result<PgConnection> {
-        let mut connection = PgConnection::connect_with(&self.options).await?;
+    async fn open(&mut self) -> anyhow::Result<PgConnection> {
+        let mut connection = PgConnection::connect_with(&self.options).await.context("connecting to Postgres")?;
         sockets::settle(self.options.get_port());
         self.opened = Instant::now();
-        sqlx::raw_sql(DURABLE).execute(&mut connection).await?;
-        sqlx::raw_sql(self.session).execute(&mut connection).await?;
+        for session in [DURABLE, self.session] {
+            sqlx::raw_sql(session).execute(&mut connection).await.context("setting up a session in Postgres")?;
+        }
         Ok(connection)
     }
 
