@@ -96,3 +96,9 @@ pub fn message(
 pub fn msg_id(letter_id: Uuid, attempt: i32) -> String {
     format!("retry/{letter_id}/{attempt}")
 }
+
+/// Which attempt such a `Nats-Msg-Id` names, of whatever letter.
+#[must_use]
+pub fn attempt(msg_id: &str) -> Option<i32> {
+    msg_id.strip_prefix("retry/")?.rsplit_once('/')?.1.parse().ok()
+}

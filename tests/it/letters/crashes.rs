@@ -1,7 +1,7 @@
 //! Retries that are killed, repeated and made by two at once: one row, one letter, closed.
 
 use super::{BOOKING, LETTERS, LetterRow, everything, lacking, row};
-use crate::support::{Said, System, assert_rollups_agree};
+use crate::support::{Said, System, assert_rollups_agree, eventually};
 use chrono::Utc;
 use std::process::{Child, Stdio};
 use valera_pipeline::service::Service;
@@ -80,4 +80,22 @@ async fn two_retries_at_once_store_each_event_once() {
     let whole = everything(&system).await;
     system.settle().await;
     assert_eq!(everything(&system).await, whole);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_another_operator_finishes_meanwhile_is_told_as_finished() {
+    let system = system_with_letters(1).await;
+    let mut other = system.postgres().await;
+    let discard = "BEGIN; UPDATE dead_letters SET status = 'discarded', status_reason = 'mine', closed_at = now()";
+    sqlx::raw_sql(discard).execute(&mut other).await.unwrap();
+    let retry = at_work(&system, ONE);
+    eventually("the retry has read the letter and cannot claim it", async || {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+            WHERE application_name = 'valera dead-letters' AND wait_event_type = 'Lock'";
+        system.count(waiting).await == 1
+    })
+    .await;
+    sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
+    let said = Said::from(retry.wait_with_output().unwrap()).well();
+    assert!(said.contains("finished") && said.contains("discarded: mine"), "{said}");
 }

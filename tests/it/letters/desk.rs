@@ -43,6 +43,30 @@ async fn letters_are_counted_by_event_and_reason_and_found_by_each() {
     assert!(!table.contains('\u{1b}'), "a name has steered the terminal");
     system.says(&["dead-letters", "list", "--reason", "bad_luck"]).complaining(2, &["bad_luck"]);
     system.says(&["dead-letters", "retry"]).complaining(2, &["--all"]);
+    // What `list` filters by, `retry` does too.
+    for (narrowed, found) in [(&["--status", "retried"][..], 0), (&["--status", "open", "--reason", "not_json"], 2)] {
+        let said = system.says(&[&["dead-letters", "retry", "--dry-run", "--json"], narrowed].concat());
+        let outlooks: Value = serde_json::from_str(&said.out).unwrap();
+        assert_eq!(outlooks.as_array().unwrap().len(), found, "{narrowed:?}: {said:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_is_not_there_is_said_to_be_missing() {
+    let (system, ids) = system_with_three_letters().await;
+    let nobody = Uuid::nil().to_string();
+    let set = ["--set", "properties.services_count=1"];
+    let retry = [&["dead-letters", "retry", &ids[0], &nobody, "--wait", "0"], &set[..]].concat();
+    let dry = system.says(&[&retry[..], &["--dry-run"]].concat());
+    dry.complaining(1, &["1 of 2 letters would not be published"]);
+    let said = system.says(&retry);
+    said.complaining(1, &["1 letters were not found"]);
+    for said in [dry, said] {
+        assert!(said.out.contains("not found") && said.out.contains(&nobody), "{said:?}");
+    }
+    let left_out = ["dead-letters", "retry", &ids[0], "--event", "cart_confirmed", "--wait", "0"];
+    system.says(&left_out).complaining(1, &["1 letters were not found"]);
+    assert_eq!(system.count("SELECT count(*) FROM dead_letters WHERE status = 'retried'").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,7 +109,7 @@ async fn what_is_discarded_keeps_its_reason_and_is_not_retried() {
     system.says(&["dead-letters", "discard", &ids[1]]).complaining(2, &["--reason"]);
     let discard = ["dead-letters", "discard", &ids[1], &ids[2], "--reason", "a test of the bot's"];
     assert!(system.says(&discard).well().contains("2 letters discarded"));
-    system.says(&discard).complaining(1, &["2 of the letters named are not open"]);
+    system.says(&discard).complaining(1, &["2 of the letters named are finished or unknown", &ids[2]]);
     let said = system.says(&["dead-letters", "retry", &ids[1], "--wait", "0"]).well();
     assert!(said.contains("finished") && said.contains("a test of the bot's"), "{said}");
     system.publish("analytics._invalid", &[], b"\xff\x00\x1b[31m".to_vec()).await;

@@ -89,7 +89,32 @@ async fn a_retry_that_is_refused_again_opens_its_letter_with_the_new_reasons_and
     assert_rollups_agree(&system).await;
 }
 
-async fn publish_retry(system: &System, letter: uuid::Uuid, attempt: i32, body: &Value) {
+/// The verdict on an earlier attempt says nothing of the one under way: reopened by it, the letter could go out as another
+/// event, and both be stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_verdict_on_the_last_attempt_opens_a_letter_again() {
+    let system = System::start().await;
+    let mut body = lacking(1, Utc::now());
+    system.publish(BOOKING, &[], body.to_string()).await;
+    system.settle().await;
+    let letter = the_letter(&system).await;
+    let event_id: Vec<(uuid::Uuid,)> = system.rows("SELECT event_id FROM dead_letters").await;
+    sqlx::query("UPDATE dead_letters SET status = 'retried', attempts = 2")
+        .execute(&mut system.postgres().await)
+        .await
+        .unwrap();
+    body["event_id"] = json!(event_id[0].0);
+    body["properties"]["services_count"] = json!("two");
+    for (attempt, expected) in
+        [(1, row("retried", "-", 2, "missing_property")), (2, row("open", "-", 2, "wrong_type"))]
+    {
+        publish_retry(&system, letter, attempt, &body).await;
+        system.settle().await;
+        assert_eq!(system.rows::<LetterRow>(LETTERS).await, [expected]);
+    }
+}
+
+pub(super) async fn publish_retry(system: &System, letter: uuid::Uuid, attempt: i32, body: &Value) {
     let (letter_id, msg_id) = (letter.to_string(), format!("retry/{letter}/{attempt}"));
     let headers = [("Nats-Msg-Id", &*msg_id), ("Valera-Origin", "retry"), ("Valera-Dead-Letter", &*letter_id)];
     system.publish(BOOKING, &headers, body.to_string()).await;

@@ -3,8 +3,10 @@
 mod clock;
 mod crashes;
 mod desk;
+mod discarded;
 mod ends;
 mod history;
+mod moved;
 
 use crate::support::System;
 use bytes::Bytes;

@@ -70,7 +70,8 @@ pub fn letter(letter: &Kept) -> String {
     line("sequence", &letter.stream_seq.to_string());
     let why = letter.status_reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     line("status", &format!("{}{why}", letter.status));
-    line("retries", &letter.attempts.to_string());
+    let retried_as = letter.retried_as.map(|id| format!(", the last as event {id}")).unwrap_or_default();
+    line("retries", &format!("{}{retried_as}", letter.attempts));
     for reason in letter.reasons.iter() {
         let at = if reason.path.is_empty() { String::new() } else { format!(" at {}", reason.path) };
         line("reason", &format!("{}{at}: expected {}", reason.reason, reason.expected));
@@ -100,6 +101,7 @@ pub fn letter_json(letter: &Kept) -> Value {
         "status": letter.status,
         "status_reason": letter.status_reason,
         "attempts": letter.attempts,
+        "retried_as": letter.retried_as,
         "updated_at": letter.updated_at,
         "payload_cleared_at": letter.payload_cleared_at,
         "payload": payload(&letter.payload),

@@ -11,8 +11,10 @@ use crate::terminal::Style;
 
 /// The contract accepts it.
 pub const ACCEPTED: &str = "accepted";
-/// The contract refuses it, or it cannot be retried.
+/// The contract refuses it, or it cannot be retried, or not as this event yet.
 pub const NOT_PUBLISHED: &str = "not published";
+/// There is no letter of this id among those that are meant.
+pub const NOT_FOUND: &str = "not found";
 /// It was closed or discarded before.
 pub const FINISHED: &str = "finished";
 /// The persister refused it.
@@ -27,7 +29,7 @@ pub struct Outlook {
     pub id: Uuid,
     /// The event name; empty where the subject held no legal one.
     pub event_name: String,
-    /// [`ACCEPTED`], [`NOT_PUBLISHED`] or [`FINISHED`].
+    /// [`ACCEPTED`], [`NOT_PUBLISHED`], [`NOT_FOUND`] or [`FINISHED`].
     pub verdict: &'static str,
     /// Why.
     pub detail: String,

@@ -3,7 +3,8 @@
 //!
 //! The identity is what makes a retry safe to repeat: the body names the letter's `event_id` and the time that the
 //! rejected message stood for, so a second retry is a duplicate, and the original message, should it ever be accepted, a
-//! conflict that its letter stands for already. Only where the id cannot stay is another derived, always the same one.
+//! conflict that its letter stands for already. Only where the id cannot stay is another derived, of the time that the patch
+//! gives: another time gives another id, so whoever publishes must not let two of them be under way.
 //!
 //! It does not judge the result and does not publish.
 

@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 use uuid::Uuid;
-use valera_events::{ContentKey, Verdict, repair::is_of_letter};
+use valera_events::{ContentKey, Verdict, headers, repair::is_of_letter};
 
 /// How long the ids of unfinished letters are believed.
 ///
@@ -105,8 +105,14 @@ async fn end_retried(
     let ended = ended.map(|retried| (retried.letter_id, outcomes[retried.delivery]));
     let ended = ended.filter(|(_, outcome)| ends_a_letter(*outcome)).map(|(id, outcome)| (id, outcome.as_str()));
     ends::close(connection, &ended.collect::<Vec<_>>()).await?;
-    let again = again.iter().filter_map(|letter| Some((letter.retry_of?, *letter)));
+    let again = again.iter().filter_map(|letter| Some((letter.retry_of?, attempt(letter), *letter)));
     ends::reopen(connection, &again.collect::<Vec<_>>()).await
+}
+
+/// Which attempt at its letter a refused retry was; one that does not say so is before the first.
+fn attempt(refused: &Letter) -> i32 {
+    let msg_id = refused.headers.iter().find(|(name, _)| name == headers::MSG_ID);
+    msg_id.and_then(|(_, msg_id)| repair::attempt(msg_id)).unwrap_or(0)
 }
 
 fn ends_a_letter(outcome: Outcome) -> bool {

@@ -1,6 +1,6 @@
 //! `dead-letters list`: how many there are by event and reason, and the newest of them.
 
-use super::{Narrowed, Status, reason_codes};
+use super::{Narrowed, Status, reason_codes, statuses};
 use crate::{
     config::DatabaseArgs,
     output,
@@ -44,9 +44,7 @@ impl List {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let mut writer = Writer::new(&self.database.database_url, "valera dead-letters", "")?;
         let connection = writer.connection().await?;
-        let asked: Vec<_> = self.status.iter().map(|status| status.as_str()).collect();
-        let statuses = if asked.is_empty() { &UNFINISHED[..] } else { &asked };
-        let filter = self.narrowed.filter(Vec::new(), self.reason, statuses);
+        let filter = self.narrowed.filter(Vec::new(), self.reason, &statuses(&self.status, &UNFINISHED));
         let groups: Vec<LetterGroup> = desk::groups(connection, &filter).await?;
         let letters: Vec<LetterLine> = desk::newest(connection, &filter, i64::from(self.limit)).await?;
         if self.json {

@@ -82,6 +82,11 @@ impl Narrowed {
     }
 }
 
+/// The statuses asked for, or those of the default.
+fn statuses<'a>(asked: &[Status], default: &[&'a str]) -> Vec<&'a str> {
+    if asked.is_empty() { default.to_vec() } else { asked.iter().map(|status| status.as_str()).collect() }
+}
+
 fn reason_codes() -> PossibleValuesParser {
     PossibleValuesParser::new(ReasonCode::ALL.iter().map(|code| code.as_str()))
 }

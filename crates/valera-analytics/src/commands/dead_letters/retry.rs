@@ -1,46 +1,44 @@
 //! `dead-letters retry`: publishes letters again, changed where they are told to be, and waits for what becomes of them.
 //!
 //! Each letter is judged here first, by the same `check`: what the contract would refuse again is named and not published.
-//! A retry carries the identity of what was rejected, so any of it may be repeated, also after it was broken off. The
-//! persister closes the letters; this only asks.
+//! A retry carries the identity of what was rejected, so any of it may be repeated, also after it was broken off; what
+//! would go out as a second event while the first may still be stored is refused. The persister closes the letters; this
+//! only asks.
 
-use super::{Narrowed, reason_codes};
+mod way;
+
+use super::{Narrowed, Status, reason_codes, statuses};
 use crate::{
     config::{DatabaseArgs, NatsArgs, PseudonymKeysArgs},
     output,
     report::{self, Outlook, RetryTally},
 };
-use anyhow::{Context, bail};
-use async_nats::HeaderMap;
-use chrono::Utc;
+use anyhow::{Context, bail, ensure};
 use clap::{ArgGroup, Args};
-use futures::{StreamExt, TryStreamExt, stream};
+use indicatif::ProgressBar;
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     path::PathBuf,
     time::{Duration, Instant},
 };
 use uuid::Uuid;
-use valera_events::{PseudonymKeys, Verdict, headers, repair::Patch};
+use valera_events::repair::Patch;
 use valera_pipeline::{
     consume::Link,
-    handler::Delivery,
-    repair,
     store::{
         Writer,
-        letters::{Kept, UNFINISHED, desk},
+        letters::{UNFINISHED, desk},
     },
 };
 use valera_tracker::Publisher;
+use way::Way;
 
 /// Letters read at once: each may hold a megabyte.
 const PAGE: i64 = 100;
-/// Acks in flight.
-const IN_FLIGHT: usize = 64;
 
 /// Publish letters again, with changes, and wait for what becomes of them
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("which").required(true).multiple(true).args(["ids", "event", "since", "reason", "all"]))]
+#[command(group = ArgGroup::new("which").required(true).multiple(true).args(["ids", "event", "since", "reason", "status", "all"]))]
 pub(super) struct Retry {
     /// Ids of letters
     #[arg(value_name = "ID")]
@@ -53,6 +51,9 @@ pub(super) struct Retry {
     /// Only with this reason
     #[arg(long, value_name = "CODE", hide_possible_values = true, value_parser = reason_codes())]
     reason: Option<String>,
+    /// Only in these statuses [default: open,retried; with ids any]
+    #[arg(long, value_name = "STATUS", value_delimiter = ',')]
+    status: Vec<Status>,
     /// Set a value: JSON, or text where it is not; for example properties.services_count=1
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<String>,
@@ -82,18 +83,22 @@ pub(super) struct Retry {
     pseudonym_keys: PseudonymKeysArgs,
 }
 
-/// What is done to each letter.
-struct Way {
-    patch: Patch,
-    as_new: bool,
-    keys: PseudonymKeys,
+/// What is to be said in the end.
+#[derive(Default)]
+struct Told {
+    /// Of a dry run: every letter.
+    outlooks: Vec<Outlook>,
+    tally: RetryTally,
 }
 
-/// A letter that the contract accepts as it would be published.
-struct Ready {
-    letter_id: Uuid,
-    event_name: String,
-    message: Delivery,
+impl Told {
+    fn of_each(&mut self, dry_run: bool, outlook: Outlook) {
+        if dry_run {
+            self.outlooks.push(outlook);
+        } else if outlook.verdict != report::ACCEPTED {
+            self.tally.add(&outlook.event_name, outlook.verdict, &outlook.detail);
+        }
+    }
 }
 
 impl Retry {
@@ -101,36 +106,42 @@ impl Retry {
         let way = Way { patch: self.patch()?, as_new: self.as_new, keys: self.pseudonym_keys.load()? };
         let mut writer = Writer::new(&self.database.database_url, "valera dead-letters", "")?;
         // Letters that are named are told why they cannot be retried, whatever became of them.
-        let statuses = if self.ids.is_empty() { &UNFINISHED[..] } else { &[] };
-        let filter = self.narrowed.filter(self.ids.clone(), self.reason.clone(), statuses);
+        let default = if self.ids.is_empty() { &UNFINISHED[..] } else { &[] };
+        let filter = self.narrowed.filter(self.ids.clone(), self.reason.clone(), &statuses(&self.status, default));
         let publisher = match self.dry_run {
             true => None,
             false => Some(Publisher::new(Link::new(&self.nats.nats_url, "valera-retry").connect().await?)),
         };
-        let (mut after, mut outlooks, mut tally) = (None, Vec::new(), RetryTally::default());
-        let mut published = HashMap::new();
+        let bar = output::progress_bar("{pos}/{len} letters");
+        bar.set_length(desk::count(writer.connection().await?, &filter).await?);
+        let (mut after, mut told, mut published) = (None, Told::default(), HashMap::new());
+        let mut named: BTreeSet<Uuid> = self.ids.iter().copied().collect();
         loop {
             let page = desk::page(writer.connection().await?, &filter, after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.id);
             let mut ready = Vec::new();
             for letter in &page {
-                let outlook = way.judge(letter, &mut ready);
-                if self.dry_run {
-                    outlooks.push(outlook);
-                } else if outlook.verdict != report::ACCEPTED {
-                    tally.add(&outlook.event_name, outlook.verdict, &outlook.detail);
-                }
+                named.remove(&letter.id);
+                told.of_each(self.dry_run, way.judge(letter, &mut ready));
             }
             if let Some(publisher) = &publisher {
-                publish(&mut writer, publisher, ready, &mut published).await?;
+                let passed_over = way.publish(&mut writer, publisher, ready, &mut published).await?;
+                passed_over.into_iter().for_each(|outlook| told.of_each(false, outlook));
             }
+            bar.inc(page.len() as u64);
+        }
+        for id in named {
+            let detail = format!("{id}: there is no such letter, or the other options leave it out");
+            told.of_each(self.dry_run, Outlook { id, event_name: String::new(), verdict: report::NOT_FOUND, detail });
         }
         if self.dry_run {
-            return self.say_outlooks(&outlooks);
+            bar.finish_and_clear();
+            return self.say_outlooks(&told.outlooks);
         }
-        self.wait_for(&mut writer, published, &mut tally).await?;
-        self.say(&tally)
+        self.wait_for(&mut writer, published, &mut told.tally, &bar).await?;
+        bar.finish_and_clear();
+        self.say(&told.tally)
     }
 
     fn patch(&self) -> anyhow::Result<Patch> {
@@ -150,16 +161,25 @@ impl Retry {
         writer: &mut Writer,
         mut published: HashMap<Uuid, String>,
         tally: &mut RetryTally,
+        bar: &ProgressBar,
     ) -> anyhow::Result<()> {
         let deadline = Instant::now() + Duration::from_secs(self.wait);
+        let all = published.len();
+        bar.set_length(all as u64);
+        bar.set_message("waiting for the persister");
         while !published.is_empty() && Instant::now() < deadline {
             let ids: Vec<Uuid> = published.keys().copied().collect();
             for (id, status, reason) in desk::settled(writer.connection().await?, &ids).await? {
                 let event_name = published.remove(&id).unwrap_or_default();
-                let result =
-                    if status == "open" { report::REJECTED_AGAIN } else { reason.as_deref().unwrap_or(&status) };
-                tally.add(&event_name, result, "");
+                match (status.as_str(), reason) {
+                    ("open", _) => tally.add(&event_name, report::REJECTED_AGAIN, ""),
+                    ("closed", Some(outcome)) => tally.add(&event_name, &outcome, ""),
+                    (status, why) => {
+                        tally.add(&event_name, report::FINISHED, &way::finished(status, why.as_deref()));
+                    }
+                }
             }
+            bar.set_position((all - published.len()) as u64);
             if !published.is_empty() {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
@@ -176,7 +196,8 @@ impl Retry {
             false => report::outlooks(outlooks, output::style()),
         };
         output::print(&text)?;
-        let refused = outlooks.iter().filter(|outlook| outlook.verdict == report::NOT_PUBLISHED).count();
+        let is_refused = |outlook: &&Outlook| [report::NOT_PUBLISHED, report::NOT_FOUND].contains(&outlook.verdict);
+        let refused = outlooks.iter().filter(is_refused).count();
         if refused > 0 {
             bail!("{refused} of {} letters would not be published", outlooks.len());
         }
@@ -190,64 +211,16 @@ impl Retry {
             false => report::retries(&rows, output::style()),
         };
         output::print(&text)?;
-        let (refused, again) = (tally.of(report::NOT_PUBLISHED), tally.of(report::REJECTED_AGAIN));
         let waiting = if self.wait > 0 { tally.of(report::WAITING) } else { 0 };
-        if refused + again + waiting > 0 {
-            bail!(
-                "{refused} letters were not published, {again} were rejected again, {waiting} wait for the persister; \
-                 retrying them once more is safe"
-            );
-        }
+        let short = [
+            (tally.of(report::NOT_FOUND), "were not found"),
+            (tally.of(report::NOT_PUBLISHED), "were not published"),
+            (tally.of(report::REJECTED_AGAIN), "were rejected again"),
+            (waiting, "wait for the persister"),
+        ];
+        let short = short.iter().filter(|(count, _)| *count > 0);
+        let short: Vec<_> = short.map(|(count, what)| format!("{count} letters {what}")).collect();
+        ensure!(short.is_empty(), "{}; retrying is safe at any time", short.join(", "));
         Ok(())
     }
-}
-
-impl Way {
-    /// What the contract says of the letter's retry; it joins `ready` when that is good.
-    fn judge(&self, letter: &Kept, ready: &mut Vec<Ready>) -> Outlook {
-        let event_name = letter.event_name.clone().unwrap_or_default();
-        let outlook = |verdict, detail| Outlook { id: letter.id, event_name: event_name.clone(), verdict, detail };
-        if letter.status == "closed" || letter.status == "discarded" {
-            let why = letter.status_reason.as_deref().unwrap_or_default();
-            return outlook(report::FINISHED, format!("{}: {why}", letter.status));
-        }
-        let message = match repair::message(letter, &self.patch, self.as_new, &self.keys, Utc::now()) {
-            Ok(message) => message,
-            Err(unready) => return outlook(report::NOT_PUBLISHED, unready.to_string()),
-        };
-        if let Verdict::Rejected(rejection) = message.check() {
-            return outlook(report::NOT_PUBLISHED, rejection.to_string());
-        }
-        ready.push(Ready { letter_id: letter.id, event_name: event_name.clone(), message });
-        outlook(report::ACCEPTED, String::new())
-    }
-}
-
-/// Counts the attempt, then publishes; `published` learns of each that was.
-async fn publish(
-    writer: &mut Writer,
-    publisher: &Publisher,
-    ready: Vec<Ready>,
-    published: &mut HashMap<Uuid, String>,
-) -> anyhow::Result<()> {
-    let ids: Vec<Uuid> = ready.iter().map(|ready| ready.letter_id).collect();
-    let attempts: HashMap<Uuid, i32> = desk::claim(writer.connection().await?, &ids).await?.into_iter().collect();
-    // One that is not claimed was finished by someone else meanwhile.
-    let claimed = ready.iter().filter_map(|ready| Some((ready, *attempts.get(&ready.letter_id)?)));
-    let sending = claimed.map(|(ready, attempt)| async move {
-        let mut header_map = HeaderMap::new();
-        for (name, value) in &ready.message.headers {
-            header_map.insert(name.as_str(), value.as_str());
-        }
-        header_map.insert(headers::MSG_ID, repair::msg_id(ready.letter_id, attempt));
-        publisher.publish_with_headers(&ready.message.subject, &header_map, &ready.message.body).await?;
-        anyhow::Ok((ready.letter_id, ready.event_name.clone()))
-    });
-    let sent: Vec<_> = stream::iter(sending)
-        .buffer_unordered(IN_FLIGHT)
-        .try_collect()
-        .await
-        .context("publishing a retry; the letters stay as retried, and retrying them once more is safe")?;
-    published.extend(sent);
-    Ok(())
 }

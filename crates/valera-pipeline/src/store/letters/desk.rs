@@ -1,14 +1,15 @@
 //! What operators ask of the dead letters, and decide about them.
 //!
 //! A retry is claimed before it is published: the attempt is counted first, so two retries at once never share a
-//! `Nats-Msg-Id`, and a letter whose retry was never published can be claimed again. It does not publish, and does not
-//! close a letter: the persister does.
+//! `Nats-Msg-Id`, and a letter whose retry was never published can be claimed again. Nobody can tell that one from a letter
+//! whose retry is on its way, so until the verdict is in it is claimed as the same event only. It does not publish, and
+//! does not close a letter: the persister does.
 
-use super::{Kept, columns};
+use super::{Kept, columns, ends};
 use crate::store::reports::Row;
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 /// Which letters are meant. What is `None` or empty does not narrow.
@@ -105,21 +106,46 @@ pub async fn page(
     filtered!(query, filter).bind(after).bind(limit).fetch_all(connection).await.context("reading dead letters")
 }
 
-/// Counts an attempt at each of these letters that is not finished; gives the number of the attempt.
+/// How many letters are meant.
 ///
 /// # Errors
 /// When Postgres does not answer.
-pub async fn claim(connection: &mut PgConnection, ids: &[Uuid]) -> anyhow::Result<Vec<(Uuid, i32)>> {
-    sqlx::query_as(
-        "UPDATE dead_letters
-         SET status = 'retried', status_reason = NULL, attempts = attempts + 1, updated_at = now()
-         WHERE id = ANY ($1) AND status IN ('open', 'retried')
-         RETURNING id, attempts",
-    )
-    .bind(ids)
-    .fetch_all(connection)
-    .await
-    .context("claiming dead letters for a retry")
+pub async fn count(connection: &mut PgConnection, filter: &Filter) -> anyhow::Result<u64> {
+    let query = sqlx::query_scalar(concat!("SELECT count(*) FROM dead_letters WHERE ", wanted!()));
+    let count: i64 = filtered!(query, filter).fetch_one(connection).await.context("counting dead letters")?;
+    Ok(count.unsigned_abs())
+}
+
+/// Counts an attempt at each of these letters, which is about to be published as the event beside it; gives the number of
+/// the attempt. It leaves out those that are finished, and those that are retried as another event and not judged yet.
+///
+/// # Errors
+/// When Postgres does not answer.
+pub async fn claim(connection: &mut PgConnection, retries: &[(Uuid, Uuid)]) -> anyhow::Result<Vec<(Uuid, i32)>> {
+    let (ids, event_ids): (Vec<Uuid>, Vec<Uuid>) = retries.iter().copied().unzip();
+    let claiming = async {
+        let mut transaction = connection.begin().await?;
+        // In one order: two who claim the same letters must not wait for each other.
+        ends::lock(&mut transaction, &ids).await?;
+        let claimed: Vec<(Uuid, i32)> = sqlx::query_as(
+            "UPDATE dead_letters AS letter
+             SET status = 'retried', status_reason = NULL, retried_as = retry.event_id, attempts = letter.attempts + 1,
+                updated_at = now()
+             FROM unnest($1::uuid[], $2::uuid[]) AS retry (id, event_id)
+             WHERE letter.id = retry.id
+                AND (letter.status = 'open'
+                    OR (letter.status = 'retried'
+                        AND coalesce(letter.retried_as, retry.event_id) = retry.event_id))
+             RETURNING letter.id, letter.attempts",
+        )
+        .bind(&ids)
+        .bind(event_ids)
+        .fetch_all(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok::<_, sqlx::Error>(claimed)
+    };
+    claiming.await.context("claiming dead letters for a retry")
 }
 
 /// Those of the retried letters whose verdict is in: their status and why.
@@ -137,17 +163,31 @@ pub async fn settled(
         .context("asking what became of the retries")
 }
 
-/// Discards open letters for a reason in the operator's words; gives the ids of those that were open.
+/// Discards letters that are not finished for a reason in the operator's words; gives their ids, and the status that each
+/// had.
 ///
 /// # Errors
 /// When Postgres does not answer.
-pub async fn discard(connection: &mut PgConnection, filter: &Filter, reason: &str) -> anyhow::Result<Vec<Uuid>> {
-    let query = sqlx::query_scalar(concat!(
-        "UPDATE dead_letters
-         SET status = 'discarded', status_reason = $6, closed_at = now(), updated_at = now()
-         WHERE status = 'open' AND ",
+pub async fn discard(
+    connection: &mut PgConnection,
+    filter: &Filter,
+    reason: &str,
+) -> anyhow::Result<Vec<(Uuid, String)>> {
+    let query = sqlx::query_as(concat!(
+        "WITH meant AS (
+            SELECT id, status
+            FROM dead_letters
+            WHERE status IN ('open', 'retried') AND ",
         wanted!(),
-        " RETURNING id"
+        "
+            ORDER BY id
+            FOR UPDATE
+         )
+         UPDATE dead_letters AS letter
+         SET status = 'discarded', status_reason = $6, closed_at = now(), updated_at = now()
+         FROM meant
+         WHERE letter.id = meant.id
+         RETURNING letter.id, meant.status"
     ));
     filtered!(query, filter).bind(reason).fetch_all(connection).await.context("discarding dead letters")
 }

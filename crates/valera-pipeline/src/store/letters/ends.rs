@@ -1,7 +1,8 @@
 //! How dead letters end: closed by the event that was stored after all, or opened again by a retry that was refused.
 //!
-//! Only letters that are not finished change: what an operator discarded stays discarded, what was closed stays closed,
-//! so a message that is delivered again changes nothing. It does not decide which event ends which letter.
+//! What was closed stays closed, and what an operator discarded is not opened again, so a message that is delivered again
+//! changes nothing. Only where the retry of a discarded letter was under way and is stored after all is the letter closed:
+//! the event counts, and its row must not say otherwise. It does not decide which event ends which letter.
 
 use super::{Kept, Letter, columns};
 use sqlx::PgConnection;
@@ -62,7 +63,9 @@ pub async fn close(connection: &mut PgConnection, ends: &[(Uuid, &str)]) -> sqlx
         "UPDATE dead_letters AS letter
          SET status = 'closed', status_reason = ended.reason, closed_at = now(), updated_at = now()
          FROM unnest($1::uuid[], $2::text[]) AS ended (id, reason)
-         WHERE letter.id = ended.id AND letter.status IN ('open', 'retried')",
+         WHERE letter.id = ended.id
+            AND (letter.status IN ('open', 'retried')
+                OR (letter.status = 'discarded' AND ended.reason IN ('stored', 'duplicate')))",
     )
     .bind(ends.iter().map(|(id, _)| *id).collect::<Vec<_>>())
     .bind(ends.iter().map(|(_, reason)| *reason).collect::<Vec<_>>())
@@ -71,22 +74,27 @@ pub async fn close(connection: &mut PgConnection, ends: &[(Uuid, &str)]) -> sqlx
     .map(drop)
 }
 
-/// Opens letters again whose retry was refused, with the reasons of now.
+/// Opens letters again whose retry was refused, with the reasons of now: the letter, which attempt it was, and what it
+/// would be as a letter of its own. While a later attempt is under way its verdict is waited for: opened before, the letter
+/// could be retried as another event, and both be stored.
 ///
 /// # Errors
 /// Whatever Postgres refuses.
-pub async fn reopen(connection: &mut PgConnection, refused: &[(Uuid, &Letter)]) -> sqlx::Result<()> {
+pub async fn reopen(connection: &mut PgConnection, refused: &[(Uuid, i32, &Letter)]) -> sqlx::Result<()> {
     if refused.is_empty() {
         return Ok(());
     }
     sqlx::query(
         "UPDATE dead_letters AS letter
          SET status = 'open', status_reason = NULL, reasons = refused.reasons, updated_at = now()
-         FROM unnest($1::uuid[], $2::jsonb[]) AS refused (id, reasons)
-         WHERE letter.id = refused.id AND letter.status IN ('open', 'retried')",
+         FROM unnest($1::uuid[], $2::int[], $3::jsonb[]) AS refused (id, attempt, reasons)
+         WHERE letter.id = refused.id
+            AND letter.status IN ('open', 'retried')
+            AND letter.attempts <= refused.attempt",
     )
-    .bind(refused.iter().map(|(id, _)| *id).collect::<Vec<_>>())
-    .bind(refused.iter().map(|(_, letter)| letter.reasons_json()).collect::<Vec<_>>())
+    .bind(refused.iter().map(|(id, ..)| *id).collect::<Vec<_>>())
+    .bind(refused.iter().map(|(_, attempt, _)| *attempt).collect::<Vec<_>>())
+    .bind(refused.iter().map(|(.., letter)| letter.reasons_json()).collect::<Vec<_>>())
     .execute(connection)
     .await
     .map(drop)

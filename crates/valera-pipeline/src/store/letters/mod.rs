@@ -58,6 +58,8 @@ pub struct Kept {
     pub status_reason: Option<String>,
     /// Retries so far.
     pub attempts: i32,
+    /// As which event the last of them was published.
+    pub retried_as: Option<Uuid>,
     pub updated_at: DateTime<Utc>,
     /// Since when the payload is gone.
     pub payload_cleared_at: Option<DateTime<Utc>>,
@@ -67,7 +69,7 @@ pub struct Kept {
 macro_rules! columns {
     () => {
         "id, event_id, event_name, subject, reasons, payload, headers, stream_seq, received_at, status, status_reason,
-            attempts, updated_at, payload_cleared_at"
+            attempts, retried_as, updated_at, payload_cleared_at"
     };
 }
 use columns;
