@@ -101,6 +101,44 @@ async fn what_postgres_refuses_is_named_by_verify_taken_out_of_the_rollups_and_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_postgres_refuses_again_under_the_id_of_a_moved_retry_is_refused_too() {
+    let system = System::start().await;
+    sqlx::raw_sql(REFUSING).execute(&mut system.postgres().await).await.unwrap();
+    event("cart_confirmed", 1, Utc::now(), json!({"marked": 1})).publish(&system).await;
+    system.settle().await;
+    let moved = format!("occurred_at={}", (Utc::now() - TimeDelta::days(3)).to_rfc3339());
+    system.says(&["dead-letters", "retry", "--all", "--wait", "0", "--set", &moved]).well();
+    system.settle().await;
+    let repaired = verify::repair(&system.local.postgres.url(), Duration::ZERO, |_| {}).await.unwrap();
+    assert_eq!((repaired.refused, repaired.disagreeing), (2, 0));
+    system.says(&["verify", "--wait", "0"]).well();
+}
+
+/// As if `retry` was killed before it published: the letter waits for a verdict that never comes, and with it whoever waits
+/// for raw.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_event_whose_retry_never_came_is_no_obstacle_for_good() {
+    let system = System::start().await;
+    sqlx::raw_sql(REFUSING).execute(&mut system.postgres().await).await.unwrap();
+    event("cart_confirmed", 1, Utc::now(), json!({"marked": 1})).publish(&system).await;
+    system.settle().await;
+    let retried = "UPDATE dead_letters SET status = 'retried', attempts = 1 RETURNING id";
+    let letters: Vec<(Uuid,)> = system.rows(retried).await;
+
+    const WAY_OUT: &str = "dead-letters list --status retried";
+    let verified = system.says(&["verify", "--wait", "0"]);
+    assert!(verified.out.contains(WAY_OUT), "{verified:?}");
+    system.says(&["rebuild", "--yes", "--wait", "1"]).complaining(1, &[WAY_OUT]);
+    let repaired = verify::repair(&system.local.postgres.url(), Duration::ZERO, |_| {}).await.unwrap_err();
+    assert!(repaired.to_string().contains(WAY_OUT), "{repaired:#}");
+
+    system.says(&["dead-letters", "discard", &letters[0].0.to_string(), "--reason", "its row is broken"]).well();
+    system.says(&["verify", "--repair", "--wait", "0"]).well();
+    system.says(&["rebuild", "--yes", "--wait", "1"]).well();
+    assert_eq!(system.count("SELECT count(*) FROM rollups.chats").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_constraint_that_somebody_added_delays_events_and_fills_no_dead_letters() {
     let system = System::start().await;
     let add = "ALTER TABLE analytics_events ADD CONSTRAINT somebody CHECK (platform <> 'telegram') NOT VALID";

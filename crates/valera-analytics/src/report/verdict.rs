@@ -5,7 +5,7 @@
 use super::table::{self, Column, harmless, number, text};
 use crate::terminal::Style;
 use uuid::Uuid;
-use valera_pipeline::verify::{BucketDifference, Repaired, Verdict};
+use valera_pipeline::verify::{BucketDifference, Repaired, Verdict, WAY_OUT};
 
 const COLUMNS: &[Column] = &[Column::Name("Rollup"), Column::Number("Buckets"), Column::Number("Differing")];
 
@@ -32,6 +32,9 @@ pub fn verdict(verdict: &Verdict, style: Style) -> String {
         (&verdict.disagreeing, "known to raw and rollups with different content"),
     ] {
         out.push_str(&named(ids, what));
+    }
+    if !verdict.unstored.is_empty() {
+        out.push_str(&format!("where these do not come: {WAY_OUT}\n"));
     }
     let Verdict { raw_events, pending, late, .. } = verdict;
     let answer = if verdict.agrees() { "agrees" } else { "DIFFERS" };
@@ -90,11 +93,12 @@ mod tests {
             rollups: vec![rollup],
         };
         let said = verdict(&found, Style { colour: false, width: 80 });
-        let lines: Vec<_> = said.lines().rev().take(3).collect();
+        let lines: Vec<_> = said.lines().rev().take(4).collect();
         assert_eq!(
             lines,
             [
                 "DIFFERS: 2 raw events recounted, 0 pending, 0 late",
+                &format!("where these do not come: {WAY_OUT}"),
                 "1 events in the rollups and not in raw: 00000000-0000-0000-0000-000000000000",
                 "event_counts_hourly event_name=\"x\u{fffd}y\": kept {\"events\":3}, recounted {\"events\":2}",
             ]

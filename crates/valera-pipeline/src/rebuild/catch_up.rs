@@ -9,6 +9,7 @@ use crate::{
     persister,
     progress::Progress,
     store::{Failure, inbox, shadow as store},
+    verify::WAY_OUT,
 };
 use anyhow::ensure;
 use async_nats::jetstream;
@@ -89,7 +90,7 @@ impl Shadow {
         ensure!(
             left.is_empty(),
             "the rollups have counted events that raw does not have and that do not come, e.g. {}; `verify` names them \
-             all, `replay --into persister` brings back what is in the stream",
+             all; {WAY_OUT}",
             left.iter().map(Uuid::to_string).collect::<Vec<_>>().join(", ")
         );
         Ok(())

@@ -87,18 +87,23 @@ pub async fn arrived(connection: &mut PgConnection, ids: &[Uuid]) -> anyhow::Res
         .context("waiting for late events")
 }
 
-/// Which of these ids have a letter that says Postgres refused them; not while a retry of it is under way, after which raw
-/// may have the event. On a connection of its own, outside the snapshot.
+/// Which of these ids, an event's own or that of its last retry, have a letter that says Postgres refused them; not while a
+/// retry is under way, after which raw may have the event. On a connection of its own, outside the snapshot.
 ///
 /// # Errors
 /// When Postgres refuses.
 pub async fn refused(connection: &mut PgConnection, ids: &[Uuid]) -> anyhow::Result<Vec<Uuid>> {
     sqlx::query_scalar(
-        "SELECT DISTINCT event_id
-         FROM dead_letters
-         WHERE event_id = ANY ($1)
-            AND status <> 'retried'
-            AND reasons @> jsonb_build_array(jsonb_build_object('reason', $2::text))",
+        "WITH refused AS (
+            SELECT event_id, retried_as
+            FROM dead_letters
+            WHERE (event_id = ANY ($1) OR retried_as = ANY ($1))
+                AND status <> 'retried'
+                AND reasons @> jsonb_build_array(jsonb_build_object('reason', $2::text))
+         )
+         SELECT event_id FROM refused WHERE event_id = ANY ($1)
+         UNION
+         SELECT retried_as FROM refused WHERE retried_as = ANY ($1)",
     )
     .bind(ids)
     .bind(ReasonCode::RefusedByDatabase.as_str())

@@ -11,7 +11,7 @@ mod verdict;
 
 pub use position::{Missing, OtherStream, Position, positions};
 pub use repair::{Repaired, repair};
-pub use verdict::{BucketDifference, RollupVerdict, Verdict};
+pub use verdict::{BucketDifference, RollupVerdict, Verdict, WAY_OUT};
 
 use crate::{
     consume::Link,

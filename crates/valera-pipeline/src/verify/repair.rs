@@ -5,7 +5,7 @@
 //! readers do not. It folds nothing that the rollups have missed, and touches nothing while raw lacks an event that it may
 //! still get.
 
-use super::sides::Sides;
+use super::{WAY_OUT, sides::Sides};
 use crate::{
     rollups::ALL,
     store::{Writer, comparison, inbox, mending},
@@ -56,7 +56,7 @@ async fn under_lock(
     let Sides { disagreeing, refused, unstored, .. } = Sides::of(&mut snapshot, outside, patience).await?;
     ensure!(
         unstored.is_empty(),
-        "raw lacks {} events that the rollups have: let the persister catch up",
+        "raw lacks {} events that the rollups have: let the persister catch up. If they do not come: {WAY_OUT}",
         unstored.len()
     );
     let mut buckets = 0;

@@ -5,6 +5,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+/// What to do about events that the rollups have and raw does not get.
+pub const WAY_OUT: &str = "`valera-analytics dead-letters list --status retried` shows letters whose retry was never \
+    judged: retry them once more, or discard them by their ids; `valera-analytics replay --into persister` brings back \
+    what is in the stream";
+
 /// The result of a recount.
 #[derive(Debug, Clone, Serialize)]
 pub struct Verdict {
