@@ -18,7 +18,7 @@ pub mod privacy;
 pub mod reason;
 pub mod recorded;
 pub mod render;
-pub mod repair;
+pub mod retry;
 pub mod subject;
 
 pub use catalogue::Catalogue;

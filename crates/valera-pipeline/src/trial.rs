@@ -8,11 +8,11 @@
 use crate::{
     consume::{Limits, Link},
     handler::Delivery,
-    repair,
     replay::{
         reader::Reader,
         request::{Bound, Part},
     },
+    retry,
     store::letters::{
         UNFINISHED,
         desk::{self, Filter},
@@ -128,7 +128,7 @@ impl Trial {
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.id);
             for letter in page.iter().filter(|letter| letter.payload_cleared_at.is_none()) {
-                let delivery = repair::delivery(letter);
+                let delivery = retry::delivery(letter);
                 let verdicts = (delivery.check_under(self.before), delivery.check_under(self.after));
                 let is_mended = matches!(verdicts, (Verdict::Rejected(_), Verdict::Accepted(_)));
                 self.event(&delivery).letters_mended += u64::from(is_mended);

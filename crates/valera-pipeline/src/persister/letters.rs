@@ -10,7 +10,7 @@
 use super::{Batch, Stored};
 use crate::{
     handler::Outcome,
-    repair,
+    retry,
     store::letters::{Letter, ends, insert},
 };
 use sqlx::PgConnection;
@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 use uuid::Uuid;
-use valera_events::{ContentKey, Verdict, headers, repair::is_of_letter};
+use valera_events::{ContentKey, Verdict, headers, retry::is_of_letter};
 
 /// How long the ids of unfinished letters are believed.
 ///
@@ -112,7 +112,7 @@ async fn end_retried(
 /// Which attempt at its letter a refused retry was; one that does not say so is before the first.
 fn attempt(refused: &Letter) -> i32 {
     let msg_id = refused.headers.iter().find(|(name, _)| name == headers::MSG_ID);
-    msg_id.and_then(|(_, msg_id)| repair::attempt(msg_id)).unwrap_or(0)
+    msg_id.and_then(|(_, msg_id)| retry::attempt(msg_id)).unwrap_or(0)
 }
 
 fn ends_a_letter(outcome: Outcome) -> bool {
@@ -143,7 +143,7 @@ async fn ended_by_content(
             Some(content) => (Some(content.as_slice()), Outcome::Duplicate),
             None => (now_stored, Outcome::Stored),
         };
-        let delivery = repair::delivery(&letter);
+        let delivery = retry::delivery(&letter);
         let Verdict::Accepted(event) = delivery.check() else { continue };
         if content == Some(event.content_hash(key).as_slice()) {
             ended.push((letter.id, outcome.as_str()));

@@ -22,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 use uuid::Uuid;
-use valera_events::repair::Patch;
+use valera_events::retry::Patch;
 use valera_pipeline::{
     consume::Link,
     store::{

@@ -10,10 +10,10 @@ use chrono::{SecondsFormat, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::HashMap;
 use uuid::Uuid;
-use valera_events::{PseudonymKeys, Verdict, headers, id, repair::Patch};
+use valera_events::{PseudonymKeys, Verdict, headers, id, retry::Patch};
 use valera_pipeline::{
     handler::Delivery,
-    repair,
+    retry,
     store::{
         Writer,
         letters::{
@@ -50,7 +50,7 @@ impl Way {
         if letter.status == "closed" || letter.status == "discarded" {
             return outlook(report::FINISHED, finished(&letter.status, letter.status_reason.as_deref()));
         }
-        let message = match repair::message(letter, &self.patch, self.as_new, &self.keys, Utc::now()) {
+        let message = match retry::message(letter, &self.patch, self.as_new, &self.keys, Utc::now()) {
             Ok(message) => message,
             Err(unready) => return outlook(report::NOT_PUBLISHED, unready.to_string()),
         };
@@ -84,7 +84,7 @@ impl Way {
             for (name, value) in &ready.message.headers {
                 header_map.insert(name.as_str(), value.as_str());
             }
-            header_map.insert(headers::MSG_ID, repair::msg_id(ready.letter_id, attempt));
+            header_map.insert(headers::MSG_ID, retry::msg_id(ready.letter_id, attempt));
             publisher.publish_with_headers(&ready.message.subject, &header_map, &ready.message.body).await?;
             anyhow::Ok((ready.letter_id, ready.event_name.clone()))
         });

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use valera_events::{
     Origin, PseudonymKeys, ReasonCode, headers,
     privacy::pseudonymise_body,
-    repair::{NoObject, Patch, Rejected, retry},
+    retry::{NoObject, Patch, Rejected, retry},
 };
 
 /// The message as JetStream delivered it, as far as the letter keeps it.

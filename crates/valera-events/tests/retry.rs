@@ -9,7 +9,7 @@ use support::{accept, arrival, content_key, received_at, verdict};
 use uuid::Uuid;
 use valera_events::{
     Event, Headers, Verdict, check, id,
-    repair::{NoObject, Patch, Rejected, Retry, is_of_letter, retry},
+    retry::{NoObject, Patch, Rejected, Retry, is_of_letter, retry},
 };
 
 const SUBJECT: &str = "analytics.booking_request_created";
