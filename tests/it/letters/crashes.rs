@@ -82,12 +82,12 @@ async fn two_retries_at_once_store_each_event_once() {
     assert_eq!(everything(&system).await, whole);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_letter_that_another_operator_finishes_meanwhile_is_told_as_finished() {
+/// What a retry says of its one letter when another operator changes that between its reading and its claim.
+async fn retried_while_another(change: &'static str) -> Said {
     let system = system_with_letters(1).await;
     let mut other = system.postgres().await;
-    let discard = "BEGIN; UPDATE dead_letters SET status = 'discarded', status_reason = 'mine', closed_at = now()";
-    sqlx::raw_sql(discard).execute(&mut other).await.unwrap();
+    sqlx::raw_sql("BEGIN").execute(&mut other).await.unwrap();
+    sqlx::raw_sql(change).execute(&mut other).await.unwrap();
     let retry = at_work(&system, ONE);
     eventually("the retry has read the letter and cannot claim it", async || {
         let waiting = "SELECT count(*) FROM pg_stat_activity
@@ -96,6 +96,22 @@ async fn a_letter_that_another_operator_finishes_meanwhile_is_told_as_finished()
     })
     .await;
     sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
-    let said = Said::from(retry.wait_with_output().unwrap()).well();
+    let said = Said::from(retry.wait_with_output().unwrap());
+    assert_eq!(system.count("SELECT count(*) FROM dead_letters WHERE attempts > 0").await, 0, "it was claimed");
+    said
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_another_operator_finishes_meanwhile_is_told_as_finished() {
+    let discard = "UPDATE dead_letters SET status = 'discarded', status_reason = 'mine', closed_at = now()";
+    let said = retried_while_another(discard).await.well();
     assert!(said.contains("finished") && said.contains("discarded: mine"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_another_operator_retries_as_another_event_meanwhile_is_not_published() {
+    let retry = "UPDATE dead_letters SET status = 'retried', retried_as = gen_random_uuid()";
+    let said = retried_while_another(retry).await;
+    said.complaining(1, &["1 letters were not published"]);
+    assert!(said.out.contains("retried already"), "{said:?}");
 }
