@@ -64,7 +64,7 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
         (&["funnel", "--json", "--csv", "--database-url=x"], "cannot be used with"),
         (&["funnel"], "--database-url"),
         (&["replay", "--into=persister", "--subject=cart_confirmed"], "its subject is analytics.cart_confirmed"),
-        (&["replay", "--into=persister", "--subject=alerts.booking"], "as analytics.cart_confirmed"),
+        (&["replay", "--into=persister", "--subject=alerts.booking"], "for example analytics.cart_confirmed"),
         (&["replay", "--into=persister", "--dry-run", "--name=x"], "cannot be used with"),
         (&["export", "--out=-", "--json", "--database-url=x"], "--out -"),
         (&["completions", "cmd.exe"], "bash"),

@@ -191,7 +191,7 @@ fn of_events(text: &str) -> Result<String, String> {
     }
     Err(match subject::of_event(text) {
         Some(subject) => format!("that is an event; its subject is {subject}"),
-        None => "events have the subjects analytics.NAME, as analytics.cart_confirmed, or all of them analytics.>"
+        None => "events have the subjects analytics.NAME, for example analytics.cart_confirmed, or all of them analytics.>"
             .to_owned(),
     })
 }

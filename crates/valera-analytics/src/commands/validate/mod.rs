@@ -83,7 +83,7 @@ fn name(text: &str) -> Result<String, &'static str> {
 
 fn event_subject(text: &str) -> Result<String, &'static str> {
     let known = subject::event_name(text).map(|_| text.to_owned());
-    known.ok_or("expected analytics.<event name>, as analytics.cart_confirmed")
+    known.ok_or("expected analytics.<event name>, for example analytics.cart_confirmed")
 }
 
 fn span(text: &str) -> Result<Duration, &'static str> {
