@@ -15,11 +15,11 @@ use crate::{
 use anyhow::Context;
 use std::{
     fs,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     time::Duration,
 };
 use tempfile::TempDir;
-use valera_analytics::output;
+use valera_analytics::{embedded::free_port, output};
 
 /// More would only take longer.
 const MOST: usize = 200_000;
@@ -91,8 +91,7 @@ impl Served {
         };
         let (tokens, spool) = (path("tokens")?, path("gateway")?);
         fs::write(&tokens, format!("bench:{TOKEN}\n"))?;
-        // A port that was free a moment ago.
-        let at = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let address = at.to_string();
         let mut worker = Worker::start(
             ground,

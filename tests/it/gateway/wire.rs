@@ -2,11 +2,17 @@
 
 use crate::support::{Process, System, eventually};
 use serde_json::Value;
-use std::{collections::BTreeMap, fs, net::SocketAddr, process::Command};
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    process::Command,
+};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpSocket, TcpStream},
 };
+use valera_analytics::embedded::free_port;
 
 /// The tokens of two clients.
 pub(crate) const TOKEN: &str = "the-token-of-the-bot-of-the-tests";
@@ -19,7 +25,7 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// On a port that was free a moment ago, with settings of its own.
+    /// On a free port, with settings of its own.
     pub(crate) async fn start(system: &System, settings: &[(&str, &str)]) -> Self {
         Self::start_after(system, |command| {
             command.envs(settings.iter().copied());
@@ -31,9 +37,7 @@ impl Served {
     pub(super) async fn start_after(system: &System, prepare: impl FnOnce(&mut Command)) -> Self {
         let tokens = system.dir().join("tokens");
         fs::write(&tokens, format!("bot:{TOKEN}\nshop:{OTHER}\n")).unwrap();
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let at = free.local_addr().unwrap();
-        drop(free);
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().unwrap()));
         let mut command = system.program();
         command
             .args(["run", "gateway"])

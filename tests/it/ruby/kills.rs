@@ -5,11 +5,12 @@ use crate::support::{Process, System, checkout, eventually, ruby};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Read,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
+use valera_analytics::embedded::free_port;
 
 const TOKEN: &str = "a-token-of-the-tests-that-is-long-enough";
 /// The bound of the client's queue in `speaker.rb`.
@@ -68,7 +69,7 @@ async fn any_moment(longest_ms: u64) {
 async fn a_killed_rails_process_loses_at_most_its_queue_whatever_else_is_killed() {
     let mut system = System::start().await;
     let spill = system.dir().join("spill");
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port().unwrap();
     let mut gateway = Gateway::start(&system, port).await;
     let mut lives = Vec::new();
     for life in 0..LIVES {

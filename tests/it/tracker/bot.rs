@@ -5,10 +5,11 @@ use crate::support::{Process, System, enable, eventually};
 use serde_json::json;
 use std::{
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::Command,
 };
+use valera_analytics::embedded::free_port;
 
 /// A running bot.
 struct Bot {
@@ -18,8 +19,7 @@ struct Bot {
 
 impl Bot {
     async fn start(system: &System, change: impl FnOnce(&mut Command)) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = format!("127.0.0.1:{port}");
+        let address = format!("127.0.0.1:{}", free_port().unwrap());
         let mut command = Command::new(built());
         enable(command.arg(&address), system, &spool(system));
         change(&mut command);

@@ -7,13 +7,14 @@
 //! It does not know which server it is the home of.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rand::Rng;
+use socket2::{Domain, Socket, Type};
 
 use super::processes;
 use super::spawn::{self, Signal};
@@ -71,13 +72,12 @@ impl Home {
     pub(super) fn port(&self, wanted: Option<u16>) -> Result<u16> {
         let path = self.dir.join("port");
         let kept = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
-        let port = match wanted.or(kept.filter(|port| is_free(*port))) {
-            Some(port) => port,
-            None => free_port()?,
+        let port = match (wanted, kept) {
+            (Some(port), _) if is_free(port) => port,
+            (Some(port), _) => bail!("port {port} on 127.0.0.1 is in use"),
+            (None, Some(port)) if is_free(port) => port,
+            (None, _) => free_port()?,
         };
-        if !is_free(port) {
-            bail!("port {port} on 127.0.0.1 is in use");
-        }
         fs::write(&path, format!("{port}\n")).with_context(|| format!("writing {}", path.display()))?;
         Ok(port)
     }
@@ -143,13 +143,23 @@ async fn end_leftovers(dir: &Path) -> Result<()> {
     bail!("processes {:?} of a previous run in {} do not end", processes::living_in(dir), dir.display())
 }
 
-fn free_port() -> Result<u16> {
+/// A port of loopback that nobody listens on, and that no outgoing connection will be given.
+///
+/// # Errors
+/// When every port tried is in use.
+pub fn free_port() -> Result<u16> {
     let mut tries = (0..200).map(|_| rand::rng().random_range(PORTS));
     tries.find(|port| is_free(*port)).context("no free port between 20000 and 32000")
 }
 
+/// Whether nobody listens on the port. Asked without listening there: the descriptor of a listener would be held for a
+/// moment longer by whatever another thread is just spawning, and keep the port from the very server it was asked for.
 pub(super) fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    let bound = Socket::new(Domain::IPV4, Type::STREAM, None).and_then(|socket| {
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into())
+    });
+    bound.is_ok()
 }
 
 /// Polls `condition` for at most `limit`; whether it came true.
@@ -163,5 +173,30 @@ pub(super) async fn until(limit: Duration, mut condition: impl FnMut() -> bool) 
             return false;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{net::TcpListener, process::Command, thread};
+
+    #[test]
+    fn a_port_that_somebody_listens_on_is_not_free() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        assert!(!is_free(listener.local_addr().unwrap().port()));
+    }
+
+    /// A child holds its parent's descriptors until it has become another program.
+    #[test]
+    fn asking_for_a_port_does_not_take_it() {
+        let port = free_port().unwrap();
+        thread::scope(|scope| {
+            let spawning = scope.spawn(|| (0..100).all(|_| Command::new("true").status().unwrap().success()));
+            while !spawning.is_finished() {
+                assert!(is_free(port));
+            }
+            assert!(spawning.join().unwrap());
+        });
     }
 }

@@ -15,6 +15,7 @@ mod spawn;
 mod tools;
 mod user;
 
+pub use home::free_port;
 pub use nats::{NatsOptions, NatsServer};
 pub use postgres::{PgOptions, Postgres};
 pub use tools::{Tools, setting};
