@@ -20,6 +20,7 @@ pub mod rebuild;
 pub mod replay;
 pub mod retry;
 pub mod rollups;
+pub mod room;
 pub mod service;
 pub mod store;
 pub mod supervise;
@@ -28,5 +29,4 @@ pub mod trial;
 pub mod verify;
 
 mod identity;
-mod room;
 mod settle;

@@ -7,24 +7,26 @@ use async_nats::jetstream::stream::Info;
 
 /// What a stream holds, and what it may hold.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Room {
+pub struct Room {
     /// Messages in it.
-    pub(crate) messages: u64,
+    pub messages: u64,
     /// Bytes in it.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
     /// Bytes it may hold.
-    pub(crate) max_bytes: u64,
+    pub max_bytes: u64,
 }
 
 impl Room {
     /// From what JetStream says of a stream; `None` where its size has no bound.
-    pub(crate) fn of(info: &Info) -> Option<Self> {
+    #[must_use]
+    pub fn of(info: &Info) -> Option<Self> {
         let max_bytes = u64::try_from(info.config.max_bytes).ok().filter(|bytes| *bytes > 0)?;
         Some(Self { messages: info.state.messages, bytes: info.state.bytes, max_bytes })
     }
 
     /// Whole percents, rounded down.
-    pub(crate) fn percent(&self) -> u64 {
+    #[must_use]
+    pub fn percent(&self) -> u64 {
         u64::try_from(u128::from(self.bytes) * 100 / u128::from(self.max_bytes.max(1))).unwrap_or(u64::MAX)
     }
 }

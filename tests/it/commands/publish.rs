@@ -16,7 +16,7 @@ async fn a_tracked_event_is_published_and_stored() {
         "--property=booking_id=17",
         "--property=services_count=2",
         "--property=estimated_total=15000.50",
-        "--property=user_segment=returning visitor",
+        "--property=user_segment=returning visitor, 8 916 123-45-67",
     ]);
     let out = said.well();
     assert!(out.contains("published to analytics.booking_request_created as sequence 1"), "{out}");
@@ -24,7 +24,7 @@ async fn a_tracked_event_is_published_and_stored() {
     let stored: Vec<(i64, String, String)> = system
         .rows("SELECT chat_id, properties->>'estimated_total', properties->>'user_segment' FROM analytics_events")
         .await;
-    assert_eq!(stored, [(-42, "15000.50".to_owned(), "returning visitor".to_owned())]);
+    assert_eq!(stored, [(-42, "15000.50".to_owned(), "returning visitor, [phone]".to_owned())]);
     assert_eq!(letters(&system).await, []);
 }
 

@@ -6,9 +6,11 @@ use super::{
     webhook::{self, SECRET},
 };
 use crate::support::{Process, Running, System, eventually};
+use async_nats::jetstream::{AckKind, Message, consumer::PullConsumer};
 use chrono::Utc;
+use futures::{StreamExt, TryStreamExt};
 use serde_json::json;
-use std::{fs, time::Duration};
+use std::{convert::Infallible, fs, time::Duration};
 use valera_pipeline::alerts::delivery::{
     Configured, Notifier,
     telegram::{Rates, Settings},
@@ -102,4 +104,46 @@ async fn pauses_do_not_grow_with_the_failures_in_a_large_batch() {
     eventually("all are told", async || api.texts().len() == 40).await;
     system.drained_of("ALERTS", "notify_telegram").await;
     notifier.is_ready().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_somebody_else_keeps_full_is_told_of_until_it_has_room() {
+    let system = System::start_with_ack_wait(Duration::from_secs(5)).await;
+    let receiver = Receiver::start().await;
+    let url = format!("http://127.0.0.1:{}/", receiver.port);
+    let context = system.jetstream().await;
+    let consumer: PullConsumer = context.get_consumer_from_stream("notify_webhook", "ALERTS").await.unwrap();
+    let room = usize::try_from(consumer.cached_info().config.max_ack_pending).unwrap();
+    for _ in 0..room {
+        context.client().publish("alerts.held", "{}".into()).await.unwrap();
+    }
+    system.step(1, 1, "firing", Utc::now(), json!({})).await;
+    let held = consumer.fetch().max_messages(room).messages().await.unwrap();
+    let held: Vec<_> = held.take(room).try_collect().await.unwrap();
+
+    let told = async {
+        let notifier = system.notify(Configured::Webhook(webhook::settings(&url, "true")));
+        notifier.complains_of(&format!("1 messages pending, {room} not acked, and none received for 12s")).await;
+        notifier
+    };
+    let notifier = tokio::select! {
+        notifier = told => notifier,
+        never = keep(&held) => match never {},
+    };
+    for message in &held {
+        message.ack().await.unwrap();
+    }
+    system.drained_of("ALERTS", "notify_webhook").await;
+    notifier.is_ready().await;
+}
+
+/// Asks for more time for all of them, again and again.
+async fn keep(messages: &[Message]) -> Infallible {
+    let mut again = tokio::time::interval(Duration::from_millis(500));
+    loop {
+        again.tick().await;
+        for message in messages {
+            message.ack_with(AckKind::Progress).await.unwrap();
+        }
+    }
 }

@@ -8,8 +8,12 @@ use crate::{
     report::{self, ConsumerStatus},
 };
 use anyhow::Context;
-use async_nats::jetstream;
+use async_nats::jetstream::{
+    self,
+    stream::{Info, Stream},
+};
 use clap::Args;
+use indicatif::BinaryBytes;
 use valera_pipeline::{
     alerts::{
         self,
@@ -18,6 +22,7 @@ use valera_pipeline::{
     consume::Link,
     progress::Progress,
     rollups,
+    room::Room,
     service::{STREAM, Service},
     store::{
         Writer,
@@ -46,6 +51,7 @@ pub struct Status {
 impl Status {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let context = jetstream::new(Link::new(&self.nats.nats_url, "valera-status").connect().await?);
+        let stream = stream(&context).await?;
         let mut consumers = consumers(&context).await?;
         consumers.extend(channels(&context).await?);
         let holdings = self.holdings().await.context("Postgres");
@@ -56,7 +62,8 @@ impl Status {
         }
         let is_for_programs = self.output.print_for_programs(&consumers)?;
         if !is_for_programs {
-            output::print(&format!("{}\n", report::status(&consumers, output::style())))?;
+            let style = output::style();
+            output::print(&format!("{}\n{}", report::status(&consumers, style), filled(stream.cached_info())))?;
         }
         let holdings = holdings?;
         if is_for_programs { Ok(()) } else { output::print(&described(&holdings)) }
@@ -70,11 +77,14 @@ impl Status {
     }
 }
 
-/// What JetStream says of each of our consumers.
-pub(super) async fn consumers(context: &jetstream::Context) -> anyhow::Result<Vec<ConsumerStatus>> {
+async fn stream(context: &jetstream::Context) -> anyhow::Result<Stream> {
     context.get_stream(STREAM).await.with_context(|| {
         format!("asking for the stream {STREAM}; has `valera-analytics topology apply` been run on this server?")
-    })?;
+    })
+}
+
+/// What JetStream says of each of our consumers.
+pub(super) async fn consumers(context: &jetstream::Context) -> anyhow::Result<Vec<ConsumerStatus>> {
     let mut all = Vec::new();
     for name in Service::ALL.map(Service::name).into_iter().chain([alerts::NAME]) {
         let holder = if name == alerts::NAME { alerts::holder(context, name).await? } else { None };
@@ -91,6 +101,14 @@ async fn channels(context: &jetstream::Context) -> anyhow::Result<Vec<ConsumerSt
         all.push(ConsumerStatus { holder, last_shown_at, ..ConsumerStatus::of(report::CHANNELS, progress) });
     }
     Ok(all)
+}
+
+fn filled(info: &Info) -> String {
+    let held = format!("{STREAM} holds {} messages, {}", info.state.messages, BinaryBytes(info.state.bytes));
+    match Room::of(info) {
+        Some(room) => format!("{held} of {} ({} %)\n", BinaryBytes(room.max_bytes), room.percent()),
+        None => format!("{held}, without a bound\n"),
+    }
 }
 
 fn described(holdings: &Holdings) -> String {

@@ -1,6 +1,7 @@
 //! `track`: publishes one event, as the bot would.
 //!
-//! Personal values become pseudonyms before the event leaves this process: the stream keeps it for a year. A flawed
+//! Personal values are concealed before the event leaves this process, as closely as the bot does it: the stream keeps it
+//! for a year. A flawed
 //! event is named and published all the same: it must survive, and the dead letters keep it.
 //!
 //! It does not publish what it cannot clean of personal values.
@@ -16,7 +17,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::BTreeMap;
 use uuid::Uuid;
-use valera_events::{Headers, Origin, Verdict, check, id, privacy::pseudonymise_body, subject};
+use valera_events::{Headers, Origin, Verdict, check, id, privacy::conceal_body, subject};
 use valera_pipeline::consume::Link;
 use valera_tracker::{MAX_BODY, Outgoing, Publisher};
 
@@ -76,7 +77,7 @@ impl Track {
         let body = serde_json::to_vec(&body)?;
         ensure!(body.len() <= MAX_BODY, "not published: an event has at most {MAX_BODY} bytes; got {}", body.len());
         let subject = subject::of_event_or_invalid(&self.event);
-        let Some(cleaned) = pseudonymise_body(&subject, &body, &keys) else {
+        let Some(cleaned) = conceal_body(&subject, &body, &keys) else {
             let why = flaws(&subject, &body, now).unwrap_or_default();
             bail!("not published, because it cannot be cleaned of personal values: {why}");
         };

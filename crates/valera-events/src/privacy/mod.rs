@@ -4,7 +4,7 @@
 //! without; so doing it twice is doing it once.
 //!
 //! It does not touch keys, only values, nor numbers but those under personal keys; texts that the catalogue marks plain it touches
-//! in the SDK and the gateway alone.
+//! only where an event is first published (the SDK, the gateway, `track`), not where one is brought back.
 
 mod body;
 mod normalise;
