@@ -124,11 +124,19 @@ fn the_subject_follows_a_name_that_the_patch_gives() {
 #[test]
 fn what_is_no_object_can_only_be_replaced() {
     let letter = rejected("not JSON", Some("a"));
-    assert_eq!(retry(&letter, &set(&["chat_id=1"]), false), Err(NoObject));
-    let deep = format!("{}{}", r#"{"properties":"#.repeat(40), "1".to_owned() + &"}".repeat(40));
-    assert_eq!(retry(&rejected(&deep, None), &set(&["chat_id=1"]), false), Err(NoObject));
+    assert_eq!(retry(&letter, &set(&["chat_id=1"]), false), Err(NoObject::Another));
     let mut patch = Patch::default();
     patch.merge(LACKING.to_owned()).unwrap();
     patch.set("properties.services_count=1").unwrap();
     assert_eq!(event(&retry(&letter, &patch, false).unwrap()).sent_id, Some(letter.event_id));
+}
+
+#[test]
+fn what_cannot_be_written_again_is_not_replaced_either() {
+    let deep = format!("{}{}", r#"{"properties":"#.repeat(40), "1".to_owned() + &"}".repeat(40));
+    let mut patch = set(&["chat_id=1"]);
+    for _ in 0..2 {
+        assert_eq!(retry(&rejected(&deep, None), &patch, false), Err(NoObject::Unreadable));
+        patch.merge(r#"{"properties":null}"#.to_owned()).unwrap();
+    }
 }

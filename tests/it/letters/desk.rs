@@ -43,6 +43,10 @@ async fn letters_are_counted_by_event_and_reason_and_found_by_each() {
     assert!(!table.contains('\u{1b}'), "a name has steered the terminal");
     system.says(&["dead-letters", "list", "--reason", "bad_luck"]).complaining(2, &["bad_luck"]);
     system.says(&["dead-letters", "retry"]).complaining(2, &["--all"]);
+    let retry = |change: [&'static str; 2]| system.says(&[&["dead-letters", "retry", "--all"][..], &change].concat());
+    retry(["--set", "services_count"]).complaining(2, &["--set: expected PATH=VALUE"]);
+    retry(["--set", "event_id=01a225eb-c0fe-7710-9ff4-558abf7fe599"])
+        .complaining(2, &["--set", "event_id", "--as-new"]);
     // What `list` filters by, `retry` does too.
     for (narrowed, found) in [(&["--status", "retried"][..], 0), (&["--status", "open", "--reason", "not_json"], 2)] {
         let said = system.says(&[&["dead-letters", "retry", "--dry-run", "--json"], narrowed].concat());

@@ -7,6 +7,7 @@ mod discarded;
 mod ends;
 mod history;
 mod moved;
+mod overtaken;
 
 use crate::support::System;
 use bytes::Bytes;

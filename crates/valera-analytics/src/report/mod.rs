@@ -34,8 +34,8 @@ pub use positions::positions;
 pub use rebuild::differences;
 pub use replays::{preview, replayed, replays};
 pub use retries::{
-    ACCEPTED, FINISHED, NOT_FOUND, NOT_PUBLISHED, Outlook, REJECTED_AGAIN, RetryCount, RetryTally, WAITING, outlooks,
-    retries,
+    ACCEPTED, FINISHED, NOT_FOUND, NOT_PUBLISHED, OVERTAKEN, Outlook, REJECTED_AGAIN, RetryCount, RetryTally,
+    WAITING, outlooks, retries,
 };
 pub use status::{CHANNELS, ConsumerStatus, status};
 pub use verdict::{repaired, verdict};

@@ -19,6 +19,8 @@ pub const NOT_FOUND: &str = "not found";
 pub const FINISHED: &str = "finished";
 /// The persister refused it.
 pub const REJECTED_AGAIN: &str = "rejected again";
+/// It ended as another retry said, with other content.
+pub const OVERTAKEN: &str = "overtaken";
 /// It is published, and not judged yet.
 pub const WAITING: &str = "waiting";
 

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::check::{ID_DRIFT, cut, parse_rfc3339};
 use crate::json::{self, Members, Node};
+use crate::reason::Reasons;
 use crate::{id, subject};
 
 pub use patch::{BadPatch, Patch};
@@ -47,18 +48,31 @@ pub struct Retry {
 
 /// A body that cannot carry an identity, hence cannot be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the body is no JSON object that can be rewritten: a merge patch can replace it")]
-pub struct NoObject;
+pub enum NoObject {
+    /// It is something else, or broken.
+    #[error("the body is no JSON object: a merge patch can replace it")]
+    Another,
+    /// It is one that cannot be read whole, so that writing it again would lose what it holds.
+    #[error(
+        "the body is nested too deep, or too much is wrong with it, to be written again without loss: `import` what is \
+         right of it, then discard the letter"
+    )]
+    Unreadable,
+}
 
 /// Makes a letter's message ready to be published again. `as_new` makes an event of its own of one whose id is stored
 /// with other content.
 ///
 /// # Errors
-/// [`NoObject`] when the body is none, or is nested too deep to be rewritten, and no merge patch replaces it.
+/// [`NoObject`] when the body is none and no merge patch replaces it, or when it cannot be rewritten without loss.
 pub fn retry(rejected: &Rejected<'_>, patch: &Patch, as_new: bool) -> Result<Retry, NoObject> {
-    let original = json::parse_object(rejected.body);
+    let mut faults = Reasons::default();
+    let original = json::read_object(rejected.body, &mut faults);
+    if original.is_some() && !json::is_whole(&faults) {
+        return Err(NoObject::Unreadable);
+    }
     let named_before = original.as_ref().and_then(|members| text(members, "event_name").map(str::to_owned));
-    let mut members = patch.apply(original).ok_or(NoObject)?;
+    let mut members = patch.apply(original).ok_or(NoObject::Another)?;
     let named = text(&members, "event_name");
     let subject = named.filter(|name| Some(*name) != named_before.as_deref()).and_then(subject::of_event);
     let subject = subject.unwrap_or_else(|| rejected.subject.to_owned());

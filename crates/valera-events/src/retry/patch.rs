@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use crate::json::{self, Members, Node};
+use crate::reason::Reasons;
 
 /// The changes, in the order in which they are made: merge, rename, set.
 #[derive(Debug, Clone, Default)]
@@ -26,11 +27,15 @@ impl Patch {
     /// Merges a JSON object into the body as RFC 7386 says: null removes, objects merge, all else replaces.
     ///
     /// # Errors
-    /// When the text is not one JSON object.
+    /// When the text is not one JSON object, or names the `event_id`.
     pub fn merge(&mut self, text: String) -> Result<(), BadPatch> {
-        if json::parse_object(text.as_bytes()).is_none() {
-            return Err(BadPatch("expected a merge patch: one JSON object that could stand in a body".into()));
-        }
+        let mut faults = Reasons::default();
+        let changes = json::read_object(text.as_bytes(), &mut faults);
+        let Some(changes) = changes.filter(|_| json::is_whole(&faults)) else {
+            let why = faults.into_vec().into_iter().next().map(|fault| fault.expected).unwrap_or_default();
+            return Err(BadPatch(format!("expected a merge patch: {why}")));
+        };
+        changes.iter().try_for_each(|(key, _)| keeps_id(key))?;
         self.merge = Some(text);
         Ok(())
     }
@@ -39,7 +44,7 @@ impl Patch {
     /// is.
     ///
     /// # Errors
-    /// When it is not `PATH=KEY`.
+    /// When it is not `PATH=KEY`, or names the `event_id`.
     pub fn rename(&mut self, text: &str) -> Result<(), BadPatch> {
         let (from, to) =
             text.split_once('=').ok_or_else(|| BadPatch("expected PATH=KEY, as properties.old=new".into()))?;
@@ -48,6 +53,7 @@ impl Patch {
         if let [_] = target.as_slice() {
             target = [&from[..from.len() - 1], &target].concat();
         }
+        [&from, &target].into_iter().try_for_each(|path| keeps_id(&path.join(".")))?;
         self.renames.push((from, target));
         Ok(())
     }
@@ -55,7 +61,7 @@ impl Patch {
     /// Sets a value, `properties.services_count=1`: JSON, or text where it is not. Objects on the way are made.
     ///
     /// # Errors
-    /// When it is not `PATH=VALUE`.
+    /// When it is not `PATH=VALUE`, or names the `event_id`.
     pub fn set(&mut self, text: &str) -> Result<(), BadPatch> {
         let (at, value) = text
             .split_once('=')
@@ -67,6 +73,7 @@ impl Patch {
             json::write_string(value, &mut quoted);
             String::from_utf8_lossy(&quoted).into_owned()
         };
+        keeps_id(at)?;
         self.sets.push((path(at)?, value));
         Ok(())
     }
@@ -92,6 +99,19 @@ impl Patch {
         }
         Some(members)
     }
+}
+
+/// A retry is the event that was refused, or it could be stored twice; and an event without `occurred_at` is of the time in
+/// its id.
+fn keeps_id(path: &str) -> Result<(), BadPatch> {
+    if path == "event_id" {
+        return Err(BadPatch(
+            "a patch cannot change event_id: a retry is the same event. To move it in time, change occurred_at; for an \
+             event of its own there is --as-new"
+                .into(),
+        ));
+    }
+    Ok(())
 }
 
 fn path(text: &str) -> Result<Vec<String>, BadPatch> {
@@ -206,7 +226,18 @@ mod tests {
     #[test]
     fn what_is_no_change_is_refused() {
         let mut patch = Patch::default();
-        assert!(patch.merge("[]".into()).is_err());
+        let said = |change: Result<(), BadPatch>| change.unwrap_err().to_string();
+        assert!(said(patch.merge("[]".into())).contains("got an array"));
+        assert!(said(patch.merge("{\"a\": 1,\n}".into())).contains("line 2, column 1"));
+        for change in [
+            patch.merge(r#"{"chat_id": 1, "event_id": null}"#.into()),
+            patch.set("event_id=01a225eb-c0fe-7710-9ff4-558abf7fe599"),
+            patch.rename("id=event_id"),
+            patch.rename("event_id=id"),
+        ] {
+            assert!(said(change).contains("cannot change event_id"));
+        }
+        patch.set("properties.event_id=1").unwrap();
         assert!(patch.rename("properties.old").is_err());
         assert!(patch.set("services_count").is_err());
         assert!(patch.set("properties..x=1").is_err());

@@ -10,7 +10,7 @@ mod way;
 use super::{Narrowed, Status, reason_codes, statuses};
 use crate::{
     config::{DatabaseArgs, NatsArgs, PseudonymKeysArgs},
-    output,
+    output::{self, WrongUsage},
     report::{self, Outlook, RetryTally},
 };
 use anyhow::{Context, bail, ensure};
@@ -27,7 +27,10 @@ use valera_pipeline::{
     consume::Link,
     store::{
         Writer,
-        letters::{UNFINISHED, desk},
+        letters::{
+            UNFINISHED,
+            desk::{self, Content},
+        },
     },
 };
 use valera_tracker::Publisher;
@@ -35,6 +38,8 @@ use way::Way;
 
 /// Letters read at once: each may hold a megabyte.
 const PAGE: i64 = 100;
+
+const OTHER_CONTENT: &str = "another retry of it is stored, with other content; this one is not";
 
 /// Publish letters again, with changes, and wait for what becomes of them
 #[derive(Debug, Args)]
@@ -148,10 +153,13 @@ impl Retry {
         let mut patch = Patch::default();
         if let Some(file) = &self.merge {
             let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-            patch.merge(text).with_context(|| file.display().to_string())?;
+            patch.merge(text).map_err(|bad| WrongUsage(format!("--merge {}: {bad}", file.display())))?;
         }
-        self.rename.iter().try_for_each(|rename| patch.rename(rename)).context("--rename")?;
-        self.set.iter().try_for_each(|set| patch.set(set)).context("--set")?;
+        self.rename
+            .iter()
+            .try_for_each(|rename| patch.rename(rename))
+            .map_err(|bad| WrongUsage(format!("--rename: {bad}")))?;
+        self.set.iter().try_for_each(|set| patch.set(set)).map_err(|bad| WrongUsage(format!("--set: {bad}")))?;
         Ok(patch)
     }
 
@@ -159,7 +167,7 @@ impl Retry {
     async fn wait_for(
         &self,
         writer: &mut Writer,
-        mut published: HashMap<Uuid, String>,
+        mut published: HashMap<Uuid, Content>,
         tally: &mut RetryTally,
         bar: &ProgressBar,
     ) -> anyhow::Result<()> {
@@ -169,9 +177,15 @@ impl Retry {
         bar.set_message("waiting for the persister");
         while !published.is_empty() && Instant::now() < deadline {
             let ids: Vec<Uuid> = published.keys().copied().collect();
-            for (id, status, reason) in desk::settled(writer.connection().await?, &ids).await? {
-                let event_name = published.remove(&id).unwrap_or_default();
+            let connection = writer.connection().await?;
+            let settled = desk::settled(connection, &ids).await?;
+            let closed = settled.iter().filter(|(_, status, _)| status == "closed");
+            let closed: Vec<_> = closed.filter_map(|(id, ..)| Some((*id, published.get(id)?))).collect();
+            let overtaken = desk::stored_otherwise(connection, &closed).await?;
+            for (id, status, reason) in settled {
+                let event_name = published.remove(&id).map(|content| content.event_name).unwrap_or_default();
                 match (status.as_str(), reason) {
+                    _ if overtaken.contains(&id) => tally.add(&event_name, report::OVERTAKEN, OTHER_CONTENT),
                     ("open", _) => tally.add(&event_name, report::REJECTED_AGAIN, ""),
                     ("closed", Some(outcome)) => tally.add(&event_name, &outcome, ""),
                     (status, why) => {
@@ -184,8 +198,8 @@ impl Retry {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
-        for event_name in published.into_values() {
-            tally.add(&event_name, report::WAITING, "published, the persister has not judged it yet");
+        for content in published.into_values() {
+            tally.add(&content.event_name, report::WAITING, "published, the persister has not judged it yet");
         }
         Ok(())
     }
@@ -216,6 +230,7 @@ impl Retry {
             (tally.of(report::NOT_FOUND), "were not found"),
             (tally.of(report::NOT_PUBLISHED), "were not published"),
             (tally.of(report::REJECTED_AGAIN), "were rejected again"),
+            (tally.of(report::OVERTAKEN), "ended with other content"),
             (waiting, "wait for the persister"),
         ];
         let short = short.iter().filter(|(count, _)| *count > 0);

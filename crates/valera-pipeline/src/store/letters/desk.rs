@@ -10,6 +10,7 @@ use crate::store::reports::Row;
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// Which letters are meant. What is `None` or empty does not narrow.
@@ -161,6 +162,56 @@ pub async fn settled(
         .fetch_all(connection)
         .await
         .context("asking what became of the retries")
+}
+
+/// An event as it is to be stored.
+#[derive(Debug, Clone)]
+pub struct Content {
+    pub event_id: Uuid,
+    pub event_name: String,
+    pub chat_id: i64,
+    /// `None` where the persister derives it.
+    pub session_id: Option<String>,
+    pub platform: String,
+    pub occurred_at: DateTime<Utc>,
+    /// JSON, without personal values.
+    pub properties: String,
+}
+
+/// Those letters whose event is stored with other content than is given here.
+///
+/// # Errors
+/// When Postgres does not answer.
+pub async fn stored_otherwise(
+    connection: &mut PgConnection,
+    meant: &[(Uuid, &Content)],
+) -> anyhow::Result<HashSet<Uuid>> {
+    if meant.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let of = |part: fn(&Content) -> &str| meant.iter().map(|(_, content)| part(content)).collect::<Vec<_>>();
+    let others: Vec<Uuid> = sqlx::query_scalar(
+        "SELECT meant.letter_id
+         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::timestamptz[], $8::text[])
+            AS meant (letter_id, event_id, event_name, chat_id, session_id, platform, occurred_at, properties)
+         JOIN analytics_events AS stored ON stored.event_id = meant.event_id
+         WHERE (stored.event_name, stored.chat_id, stored.platform, stored.occurred_at, stored.properties)
+                IS DISTINCT FROM
+                (meant.event_name, meant.chat_id, meant.platform, meant.occurred_at, meant.properties::jsonb)
+            OR stored.session_id <> meant.session_id",
+    )
+    .bind(meant.iter().map(|(letter_id, _)| *letter_id).collect::<Vec<_>>())
+    .bind(meant.iter().map(|(_, content)| content.event_id).collect::<Vec<_>>())
+    .bind(of(|content| &content.event_name))
+    .bind(meant.iter().map(|(_, content)| content.chat_id).collect::<Vec<_>>())
+    .bind(meant.iter().map(|(_, content)| content.session_id.as_deref()).collect::<Vec<_>>())
+    .bind(of(|content| &content.platform))
+    .bind(meant.iter().map(|(_, content)| content.occurred_at).collect::<Vec<_>>())
+    .bind(of(|content| &content.properties))
+    .fetch_all(connection)
+    .await
+    .context("comparing the retries with what is stored")?;
+    Ok(others.into_iter().collect())
 }
 
 /// Discards letters that are not finished for a reason in the operator's words; gives their ids, and the status that each

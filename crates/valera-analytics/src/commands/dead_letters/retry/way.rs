@@ -8,9 +8,9 @@ use anyhow::Context;
 use async_nats::HeaderMap;
 use chrono::{SecondsFormat, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 use uuid::Uuid;
-use valera_events::{PseudonymKeys, Verdict, headers, id, retry::Patch};
+use valera_events::{Event, PseudonymKeys, Verdict, headers, id, retry::Patch};
 use valera_pipeline::{
     handler::Delivery,
     retry,
@@ -18,7 +18,7 @@ use valera_pipeline::{
         Writer,
         letters::{
             Kept,
-            desk::{self, Filter},
+            desk::{self, Content, Filter},
         },
     },
 };
@@ -37,8 +37,7 @@ pub(super) struct Way {
 /// A letter that the contract accepts as it would be published.
 pub(super) struct Ready {
     letter_id: Uuid,
-    event_id: Uuid,
-    event_name: String,
+    content: Content,
     message: Delivery,
 }
 
@@ -54,16 +53,32 @@ impl Way {
             Ok(message) => message,
             Err(unready) => return outlook(report::NOT_PUBLISHED, unready.to_string()),
         };
-        let event_id = match message.check() {
-            Verdict::Accepted(event) => event.event_id(&message.arrival()),
+        let content = match message.check() {
+            Verdict::Accepted(event) => self.content(event, &message),
             Verdict::Rejected(rejection) => return outlook(report::NOT_PUBLISHED, rejection.to_string()),
         };
         let under_way = letter.retried_as.filter(|_| letter.status == "retried");
-        if let Some(other) = under_way.filter(|other| *other != event_id) {
+        if let Some(other) = under_way.filter(|other| *other != content.event_id) {
             return outlook(report::NOT_PUBLISHED, already(other));
         }
-        ready.push(Ready { letter_id: letter.id, event_id, event_name: event_name.clone(), message });
+        ready.push(Ready { letter_id: letter.id, content, message });
         outlook(report::ACCEPTED, String::new())
+    }
+
+    /// What will be stored of the message.
+    fn content(&self, mut event: Event<'_>, message: &Delivery) -> Content {
+        event.pseudonymise(&self.keys);
+        let mut properties = Vec::new();
+        event.write_properties(&mut properties);
+        Content {
+            event_id: event.event_id(&message.arrival()),
+            event_name: event.name.to_owned(),
+            chat_id: event.chat_id,
+            session_id: event.session_id.map(Cow::into_owned),
+            platform: event.platform.into_owned(),
+            occurred_at: event.occurred_at,
+            properties: String::from_utf8_lossy(&properties).into_owned(),
+        }
     }
 
     /// Counts the attempts, then publishes; `published` learns of each that was. Gives the outlooks of those that someone
@@ -73,20 +88,20 @@ impl Way {
         writer: &mut Writer,
         publisher: &Publisher,
         ready: Vec<Ready>,
-        published: &mut HashMap<Uuid, String>,
+        published: &mut HashMap<Uuid, Content>,
     ) -> anyhow::Result<Vec<Outlook>> {
-        let retries: Vec<_> = ready.iter().map(|ready| (ready.letter_id, ready.event_id)).collect();
+        let retries: Vec<_> = ready.iter().map(|ready| (ready.letter_id, ready.content.event_id)).collect();
         let attempts: HashMap<Uuid, i32> =
             desk::claim(writer.connection().await?, &retries).await?.into_iter().collect();
-        let claimed = ready.iter().filter_map(|ready| Some((ready, *attempts.get(&ready.letter_id)?)));
-        let sending = claimed.map(|(ready, attempt)| async move {
+        let claimed = ready.into_iter().filter_map(|ready| Some((attempts.get(&ready.letter_id)?, ready)));
+        let sending = claimed.map(|(attempt, ready)| async move {
             let mut header_map = HeaderMap::new();
             for (name, value) in &ready.message.headers {
                 header_map.insert(name.as_str(), value.as_str());
             }
-            header_map.insert(headers::MSG_ID, retry::msg_id(ready.letter_id, attempt));
+            header_map.insert(headers::MSG_ID, retry::msg_id(ready.letter_id, *attempt));
             publisher.publish_with_headers(&ready.message.subject, &header_map, &ready.message.body).await?;
-            anyhow::Ok((ready.letter_id, ready.event_name.clone()))
+            anyhow::Ok((ready.letter_id, ready.content))
         });
         let sent: Vec<_> = stream::iter(sending).buffer_unordered(IN_FLIGHT).try_collect().await.context(
             "publishing a retry; the letters stay as retried: the same command once more is safe, \
