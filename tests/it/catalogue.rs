@@ -60,9 +60,12 @@ async fn a_catalogue_that_demands_what_nobody_sends_is_refused_before_it_judges(
     let rows: Value = serde_json::from_str(&rows).unwrap();
     assert_eq!((&rows[1]["messages"], &rows[1]["refused"]), (&json!(4), &json!(3)), "{rows}");
 
-    // What is recorded later than asked for does not count.
+    assert!(said.out.contains("dead letters that it mends: none\n"), "{said:?}");
+
+    // What is recorded later than asked for does not count, and a catalogue that nothing speaks for does not pass.
     let later = ["catalogue", "check", demanding, "--from", now, "--against", "2999-01-01T00:00:00Z"];
-    assert!(system.says(&later).well().contains("nothing was recorded"));
+    let nothing = ["nothing to judge by", "since 2999-01-01T00:00:00Z", "--against a longer span"];
+    system.says(&later).complaining(1, &nothing);
 
     // The other way round it mends, also what stands in the dead letters; not what no catalogue refuses.
     system.settle().await;
@@ -70,6 +73,12 @@ async fn a_catalogue_that_demands_what_nobody_sends_is_refused_before_it_judges(
         system.count("SELECT count(*) FROM dead_letters WHERE reasons->0->>'reason' = 'conflicting_duplicate'").await,
         1
     );
+    let table = system.says(&["catalogue", "check", now]).well();
+    assert!(table.contains("dead letters that it mends: 3 of booking_request_created\n"), "{table}");
+    // Of letters alone it is told what becomes of them, and what is accepted remains unknown.
+    let said = system.says(&["catalogue", "check", now, "--against", "2999-01-01T00:00:00Z"]);
+    said.complaining(1, &nothing);
+    assert!(said.out.contains("3 of booking_request_created"), "{said:?}");
     let rows = system.says(&["catalogue", "check", now, "--json"]).well();
     let rows: Value = serde_json::from_str(&rows).unwrap();
     assert_eq!(

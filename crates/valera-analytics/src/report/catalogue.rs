@@ -142,7 +142,7 @@ pub fn event_days(days: &[EventDay], style: Style) -> String {
     table::table(COLUMNS, rows.collect(), None, style)
 }
 
-/// What a changed catalogue would do, as a table.
+/// What a changed catalogue would do, as a table of the messages and lines of the dead letters.
 #[must_use]
 pub fn tried(rows: &[Tried], style: Style) -> String {
     const COLUMNS: &[Column] = &[
@@ -156,19 +156,29 @@ pub fn tried(rows: &[Tried], style: Style) -> String {
     if rows.is_empty() {
         return "nothing was recorded in this period\n".to_owned();
     }
+    let letters = letters_mended(rows);
     let rows = rows.iter().map(|row| {
         let because = faults(row);
-        let mended = row.mended.max(row.letters_mended);
         vec![
             named(&row.event_name),
             number(row.accepted),
             counted(i64::try_from(row.refused).unwrap_or(i64::MAX)),
             share(share_of(row)),
-            number(mended),
+            number(row.mended),
             text(&because),
         ]
     });
-    table::table(COLUMNS, rows.collect(), None, style)
+    table::table(COLUMNS, rows.collect(), None, style) + &letters
+}
+
+/// Most letters were messages of the stream too, so they are not added to those.
+fn letters_mended(rows: &[Tried]) -> String {
+    let mended = rows.iter().filter(|row| row.letters_mended > 0).map(|row| {
+        let name = if row.event_name.is_empty() { table::NONE } else { &row.event_name };
+        format!("dead letters that it mends: {} of {}\n", row.letters_mended, table::harmless(name))
+    });
+    let mended: String = mended.collect();
+    if mended.is_empty() { "dead letters that it mends: none\n".to_owned() } else { mended }
 }
 
 /// One event of a refused catalogue: its name, the share and what it is for.

@@ -7,13 +7,14 @@ use crate::{
     output, report,
     since::Since,
 };
-use anyhow::bail;
+use anyhow::{bail, ensure};
+use chrono::SecondsFormat;
 use clap::Args;
 use std::path::PathBuf;
 use valera_events::Catalogue;
-use valera_pipeline::{consume::Link, store::Writer, trial::Trial};
+use valera_pipeline::{consume::Link, service::STREAM, store::Writer, trial::Trial};
 
-/// Try a changed catalogue on what was recorded; exit 1 when it would refuse too much of what is accepted
+/// Try a changed catalogue on what was recorded; exit 1 when it would refuse too much of what is accepted, or nothing is there
 #[derive(Debug, Args)]
 pub(super) struct Check {
     /// The changed catalogue, as schemas/catalogue.json renders it
@@ -63,6 +64,12 @@ impl Check {
         } else {
             output::print(&report::tried(&rows, output::style()))?;
         }
+        // Green without evidence would be worse than red: this stands in CI. Letters alone say nothing of what is accepted.
+        ensure!(
+            rows.iter().any(|row| row.messages > 0),
+            "there was nothing to judge by: {STREAM} has no message that was received since {}; give --against a longer span",
+            self.against.0.to_rfc3339_opts(SecondsFormat::Secs, true)
+        );
         let excessive: Vec<_> =
             rows.iter().filter(|row| row.exceeds(self.max_share)).map(report::accusation).collect();
         if !excessive.is_empty() {
