@@ -50,6 +50,11 @@ fn asked(system: &System) -> Said {
     system.says(&["verify", "--position"])
 }
 
+/// What whoever does not suspect anything looks at; it judges nothing, so it does not fail.
+fn told(system: &System) -> String {
+    system.says(&["status"]).well()
+}
+
 /// Runs the commands that are printed, as they are printed.
 fn heal(system: &System, said: &Said) {
     assert_eq!(said.code, Some(1), "{said:?}");
@@ -81,6 +86,7 @@ async fn a_postgres_restored_from_a_base_backup_taken_under_load_is_noticed_and_
         service.stop().await;
     }
     let before = asked(&system).well();
+    assert!(!told(&system).contains("verify --position"), "nothing is amiss yet");
     assert!(
         before.contains("persister: Postgres has all") && before.contains("rollups: Postgres has all"),
         "{before}"
@@ -88,7 +94,12 @@ async fn a_postgres_restored_from_a_base_backup_taken_under_load_is_noticed_and_
 
     put_back(&mut system, &backup).await;
     let lost = asked(&system);
+    let status = told(&system);
     for service in Service::ALL {
+        let noticed = status.lines().find(|line| line.starts_with(&format!("{}: ", service.name())));
+        let noticed =
+            noticed.is_some_and(|line| line.contains("Postgres does not hold") && line.contains("verify --position"));
+        assert!(noticed, "{service:?}: {status}");
         assert!(lost.out.contains(&format!("replay --into {} --from ", service.name())), "{lost:?}");
     }
     // Those that go on as if nothing had happened do not cover it up.
@@ -132,6 +143,7 @@ async fn what_is_missing_above_the_floor_only_is_noticed_too() {
     put_back(&mut system, &backup).await;
     let said = asked(&system);
     assert!(said.out.contains("persister: 10 messages"), "{said:?}");
+    assert!(told(&system).contains("persister: 10 messages are acknowledged that Postgres does not hold"));
     heal(&system, &said);
     asked(&system).well();
     assert_eq!(system.count("SELECT count(*) FROM analytics_events").await, 20);
@@ -157,6 +169,7 @@ async fn a_stream_that_was_made_anew_is_noticed_until_its_own_messages_come() {
     let said = asked(&system);
     assert_eq!(said.code, Some(1));
     assert!(said.out.contains("the stream ends at"), "{said:?}");
+    assert!(told(&system).contains("persister: the stream is not the one that Postgres has taken messages from"));
     anew().await;
     Load::start(&system, 2_000, 500).await.stop().await;
     let said = asked(&system);
@@ -168,4 +181,18 @@ async fn a_stream_that_was_made_anew_is_noticed_until_its_own_messages_come() {
     system.settle().await;
     asked(&system).well();
     assert_rollups_agree(&system).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_does_not_fail_where_it_cannot_learn_what_postgres_holds() {
+    let system = System::start().await;
+    assert!(!told(&system).contains("what is acknowledged"), "nothing has been acknowledged yet");
+    event("cart_confirmed", 1, Utc::now(), json!({})).publish(&system).await;
+    system.settle().await;
+    sqlx::raw_sql("ALTER TABLE consumer_positions RENAME TO away")
+        .execute(&mut system.postgres().await)
+        .await
+        .unwrap();
+    let said = told(&system);
+    assert!(said.contains("drained") && said.contains("is acknowledged is not known: "), "{said}");
 }

@@ -14,6 +14,7 @@ use async_nats::jetstream::{
 };
 use clap::Args;
 use indicatif::BinaryBytes;
+use std::time::Duration;
 use valera_pipeline::{
     alerts::{
         self,
@@ -28,12 +29,17 @@ use valera_pipeline::{
         Writer,
         reports::{self, Holdings},
     },
+    verify,
 };
+
+/// How long the positions are waited for: they are a second's work, and whoever asks where something is broken waits for the rest.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 const STATES: &str = "\
 States: drained, nothing is left to do; working, messages are in hand, and where their age grows it is too slow or cannot go on;
 waiting, there are messages and none is in hand: nobody runs it, or it has not begun; unserved, no notifier serves the channel.
-Without Postgres the consumers are shown all the same, the cause is named, and the exit code is 1.";
+Without Postgres the consumers are shown all the same, the cause is named, and the exit code is 1.
+Where Postgres was put back to an earlier point, a line says how much it lacks; that does not change the exit code.";
 
 /// Show how far each consumer and channel is, and what is stored
 #[derive(Debug, Args)]
@@ -50,7 +56,8 @@ pub struct Status {
 
 impl Status {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let context = jetstream::new(Link::new(&self.nats.nats_url, "valera-status").connect().await?);
+        let link = Link::new(&self.nats.nats_url, "valera-status");
+        let context = jetstream::new(link.connect().await?);
         let stream = stream(&context).await?;
         let mut consumers = consumers(&context).await?;
         consumers.extend(channels(&context).await?);
@@ -66,7 +73,27 @@ impl Status {
             output::print(&format!("{}\n{}", report::status(&consumers, style), filled(stream.cached_info())))?;
         }
         let holdings = holdings?;
-        if is_for_programs { Ok(()) } else { output::print(&described(&holdings)) }
+        if is_for_programs {
+            return Ok(());
+        }
+        output::print(&described(&holdings))?;
+        output::print(&self.not_held(&link).await)
+    }
+
+    /// Whether Postgres was put back to an earlier point: nobody asks `verify --position` who does not suspect it. It ends
+    /// nothing, whatever becomes of it.
+    async fn not_held(&self, link: &Link) -> String {
+        let database_url = set(self.database_url.as_deref()).unwrap_or_default();
+        match tokio::time::timeout(PATIENCE, verify::positions(link, database_url)).await {
+            Ok(Ok(found)) => report::positions_amiss(&found),
+            Ok(Err(cause)) => format!("whether Postgres holds what is acknowledged is not known: {cause:#}\n"),
+            Err(_) => {
+                let asked = PATIENCE.as_secs();
+                format!(
+                    "whether Postgres holds what is acknowledged was not to be learnt in {asked} s: `valera-analytics verify --position` waits longer\n"
+                )
+            }
+        }
     }
 
     async fn holdings(&self) -> anyhow::Result<Holdings> {

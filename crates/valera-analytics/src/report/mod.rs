@@ -30,7 +30,7 @@ pub use funnel::{
 pub use latency::{LatencyRow, latency};
 pub use letter::{LetterLine, letter, letter_json, letter_lines};
 pub use letters::{LetterGroup, letters};
-pub use positions::positions;
+pub use positions::{positions, positions_amiss};
 pub use rebuild::differences;
 pub use replays::{preview, replayed, replays};
 pub use retries::{

@@ -10,6 +10,22 @@ pub fn positions(positions: &[Position]) -> String {
     positions.iter().map(position).collect()
 }
 
+/// A line a consumer with which something is wrong, for who has not asked.
+#[must_use]
+pub fn positions_amiss(positions: &[Position]) -> String {
+    let amiss = positions.iter().filter_map(|Position { consumer, missing, other_stream, .. }| {
+        let what = match (missing, other_stream) {
+            (Some(Missing { messages, .. }), _) => {
+                format!("{messages} messages are acknowledged that Postgres does not hold")
+            }
+            (None, Some(_)) => "the stream is not the one that Postgres has taken messages from".to_owned(),
+            (None, None) => return None,
+        };
+        Some(format!("{consumer}: {what}: `valera-analytics verify --position` says more\n"))
+    });
+    amiss.collect()
+}
+
 fn position(position: &Position) -> String {
     let Position { consumer, ack_floor, missing, other_stream } = position;
     let mut out = String::new();
