@@ -110,6 +110,12 @@ pub fn complain(cause: &anyhow::Error) {
     drop(writeln!(io::stderr(), "error: {said}{remedy}"));
 }
 
+/// A line on standard error: what is going on, where no bar shows it.
+pub fn note(line: &str) {
+    // As in `complain`.
+    drop(writeln!(io::stderr(), "{line}"));
+}
+
 /// A bar on standard error, of a length that is still to be set; nothing where that is no terminal. `counted` is what it
 /// counts, in indicatif's words: `{pos}/{len} messages`.
 #[must_use]

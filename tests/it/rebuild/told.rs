@@ -1,10 +1,10 @@
 //! What a rebuild says before it is swapped in, and after.
 
 use super::{beside::refuse, built};
-use crate::support::{System, event};
+use crate::support::{Said, System, event, eventually};
 use chrono::Utc;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{fs::File, process::Stdio, time::Duration};
 use tokio_util::sync::CancellationToken;
 use valera_pipeline::{
     rebuild::{Rebuild, swap_back},
@@ -84,4 +84,38 @@ async fn a_program_is_told_what_a_swap_did_and_what_it_left_out() {
     let said = told(&system.says(&["rebuild", "--swap-back", "--json"]).well());
     assert_eq!(said["swapped"]["refused"], json!([]), "{said}");
     assert_eq!(said.get("differences"), None, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_of_a_job_says_once_that_a_rebuild_waits_for_the_persister() {
+    let system = System::start().await;
+    for chat in 1..=3 {
+        event("cart_confirmed", chat, Utc::now(), json!({})).publish(&system).await;
+    }
+    system.run_dry(Service::Rollups).await;
+    let log = system.dir().join("job.log");
+    let mut job = system.program();
+    job.args(["rebuild", "--yes", "--wait", "1"]).stderr(File::create(&log).unwrap());
+    let mut job = job.stdout(Stdio::null()).spawn().unwrap();
+    let logged = || std::fs::read_to_string(&log).unwrap();
+    let line = "waiting for the persister: 3 events\n";
+    eventually("the job says what it waits for", async || logged().contains(line)).await;
+    system.run_dry(Service::Persister).await;
+    let ended = tokio::task::spawn_blocking(move || job.wait().unwrap()).await.unwrap();
+    assert!(ended.success(), "{}", logged());
+    assert_eq!(logged().matches("waiting for the persister").count(), 1, "{}", logged());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swap_back_takes_no_zone_and_a_wait_is_at_least_a_second() {
+    let system = System::start().await;
+    event("cart_confirmed", 1, Utc::now(), json!({})).publish(&system).await;
+    system.settle().await;
+    system.says(&["rebuild", "--wait", "0", "--yes"]).complaining(2, &["--wait"]);
+    system.says(&["rebuild", "--yes"]).well();
+    let zone = ["rebuild", "--swap-back", "--timezone", "UTC"];
+    system.says(&zone).complaining(2, &["leave out --timezone"]);
+    // The environment's is for every command, and does not speak of this one.
+    let said = Said::by(system.program().env("VALERA_TIMEZONE", "UTC").args(["rebuild", "--swap-back"]));
+    assert!(said.well().contains("days are cut in Europe/Moscow"));
 }

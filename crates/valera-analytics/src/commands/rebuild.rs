@@ -3,12 +3,19 @@
 //! It also changes the zone in which days are cut, and fills a rollup that is new. It does not publish or store any event.
 
 use super::stop;
-use crate::{config::ServiceArgs, output, report};
+use crate::{
+    config::ServiceArgs,
+    output::{self, WrongUsage},
+    report,
+};
 use anyhow::{Context, ensure};
-use clap::Args;
+use clap::{ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
 use indicatif::ProgressBar;
 use serde::Serialize;
-use std::time::{Duration, Instant};
+use std::{
+    mem::{self, Discriminant},
+    time::{Duration, Instant},
+};
 use tokio_util::sync::CancellationToken;
 use valera_pipeline::rebuild::{self, Comparison, Stage, Swapped};
 
@@ -22,13 +29,44 @@ pub struct Rebuild {
     #[arg(long)]
     swap_back: bool,
     /// Seconds to wait for events that the rollups have and raw has not, once the persister has nothing older to do
-    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     wait: u64,
     /// Print JSON: what differs, and what a swap did; asks nobody
     #[arg(long)]
     json: bool,
+    // Before what it looks for: arguments are taken out of the matches in this order.
+    #[command(flatten)]
+    asked: Asked,
     #[command(flatten)]
     config: ServiceArgs,
+}
+
+/// Whether a zone was asked for on the command line. One from the environment is there for all commands alike, so clap's
+/// `conflicts_with`, which does not tell them apart, would forbid every swap back.
+#[derive(Debug)]
+struct Asked {
+    zone: bool,
+}
+
+impl FromArgMatches for Asked {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self { zone: matches.value_source("time_zone") == Some(ValueSource::CommandLine) })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for Asked {
+    fn augment_args(command: Command) -> Command {
+        command
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        command
+    }
 }
 
 /// What is printed as JSON.
@@ -42,33 +80,35 @@ struct Told {
 
 impl Rebuild {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let wrong = "--swap-back puts back the zone in which the replaced rollups cut days: leave out --timezone";
+        ensure!(!(self.swap_back && self.asked.zone), WrongUsage(wrong.to_owned()));
         let environment = self.config.environment()?;
         let patience = Duration::from_secs(self.wait);
         let shutdown = stop::on_signal()?;
-        let bar = output::progress_bar("{pos}/{len} {per_sec}");
+        let mut watch = Watch { bar: output::progress_bar("{pos}/{len} {per_sec}"), told: Vec::new() };
         let started = Instant::now();
         if self.swap_back {
-            let swapped = rebuild::swap_back(&environment, patience, |stage| show(&bar, stage), &shutdown).await?;
-            bar.finish_and_clear();
+            let swapped = rebuild::swap_back(&environment, patience, |stage| watch.show(stage), &shutdown).await?;
+            watch.bar.finish_and_clear();
             return self.tell(None, Some(swapped));
         }
         let mut events = 0;
-        let watch = |stage| {
+        let on_stage = |stage| {
             if let Stage::Folding { done, .. } = stage {
                 events = done;
             }
-            show(&bar, stage);
+            watch.show(stage);
         };
-        let rebuilt = rebuild::Rebuild::build(&environment, patience, watch, &shutdown).await?;
-        bar.finish_and_clear();
+        let rebuilt = rebuild::Rebuild::build(&environment, patience, on_stage, &shutdown).await?;
+        watch.bar.finish_and_clear();
         let seconds = started.elapsed().as_secs_f64();
         tracing::info!(events, seconds, per_second = events as f64 / seconds, zone = rebuilt.time_zone(), "rebuilt");
         let comparison = rebuilt.comparison().clone();
         let swapped = match self.answer(&rebuilt, &shutdown).await {
-            Ok(Some(true)) => rebuilt.swap(|stage| show(&bar, stage)).await.map(Some),
+            Ok(Some(true)) => rebuilt.swap(|stage| watch.show(stage)).await.map(Some),
             other => rebuilt.discard().await.and(refused(other)),
         };
-        bar.finish_and_clear();
+        watch.bar.finish_and_clear();
         match swapped {
             Ok(swapped) => self.tell(Some(comparison), swapped),
             Err(cause) if self.json => self.tell(Some(comparison), None).and(Err(cause)),
@@ -117,18 +157,33 @@ fn done(swapped: &Swapped) -> String {
     )
 }
 
-fn show(bar: &ProgressBar, stage: Stage) {
-    let message = match stage {
-        Stage::Folding { done, of } => {
-            bar.set_length(of);
-            bar.set_position(done);
-            String::new()
+/// Shows what a rebuild is at.
+struct Watch {
+    bar: ProgressBar,
+    /// The waits that were told where there is no bar.
+    told: Vec<Discriminant<Stage>>,
+}
+
+impl Watch {
+    fn show(&mut self, stage: Stage) {
+        let (message, is_wait) = match stage {
+            Stage::Folding { done, of } => {
+                self.bar.set_length(of);
+                self.bar.set_position(done);
+                (String::new(), false)
+            }
+            Stage::GivingWay { behind } => (format!("waiting: live folds are {behind} messages behind"), true),
+            Stage::CatchingUp { left } => (format!("catching up: {left} events"), false),
+            Stage::AwaitingRaw { left } => (format!("waiting for the persister: {left} events"), true),
+            Stage::AwaitingReaders => ("waiting for a long query or a recount".to_owned(), true),
+            Stage::Comparing(rollup) => (format!("comparing {rollup}"), false),
+        };
+        let which = mem::discriminant(&stage);
+        // A wait has no end of its own: the log of a job has to say what it is for, and not four times a second.
+        if is_wait && self.bar.is_hidden() && !self.told.contains(&which) {
+            self.told.push(which);
+            output::note(&message);
         }
-        Stage::GivingWay { behind } => format!("waiting: live folds are {behind} messages behind"),
-        Stage::CatchingUp { left } => format!("catching up: {left} events"),
-        Stage::AwaitingRaw { left } => format!("waiting for the persister: {left} events"),
-        Stage::AwaitingReaders => "waiting for a long query or a recount".to_owned(),
-        Stage::Comparing(rollup) => format!("comparing {rollup}"),
-    };
-    bar.set_message(message);
+        self.bar.set_message(message);
+    }
 }
