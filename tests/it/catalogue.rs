@@ -155,6 +155,7 @@ async fn the_report_names_what_never_comes_what_comes_undeclared_and_what_went_s
     assert_eq!(before["events"][0]["event_name"], "booking_request_created", "the worst comes first");
     let table = system.says(&["catalogue", "report"]).well();
     assert!(table.contains("never seen") && table.contains("100.00"), "{table}");
+    assert!(table.contains("on the day on which they occurred; rejected"), "{table}");
     let patient = report(&["--silent", "240"]);
     assert_eq!(row(&patient, "ai_dialog_started")["state"], "seen");
 

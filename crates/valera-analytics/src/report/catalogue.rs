@@ -15,6 +15,11 @@ use super::{
 };
 use crate::terminal::Style;
 
+/// Two clocks stand side by side: of a refused message only the receipt is certain, and rollups keep no receipt.
+pub const CLOCKS: &str = "\
+Accepted are counted on the day on which they occurred; rejected and repaired on the day on which they were received.
+After an import or an outage these are other days, and the share of a day says nothing then.";
+
 /// One event on one local day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
 pub struct EventDay {
@@ -23,7 +28,7 @@ pub struct EventDay {
     pub day: NaiveDate,
     /// Events that occurred on the day.
     pub accepted: i64,
-    /// Messages received on the day whose letter is not closed.
+    /// Messages received on the day, whenever they occurred, whose letter is not closed.
     pub rejected: i64,
     /// Those whose letter is closed: they came to their end as events.
     pub repaired: i64,

@@ -22,7 +22,9 @@ mod verdict;
 use serde::Serialize;
 
 pub use alerts::{IncidentRow, MuteRow, incidents, mutes};
-pub use catalogue::{EventDay, EventReport, EventState, accusation, event_days, event_reports, events, tried};
+pub use catalogue::{
+    CLOCKS, EventDay, EventReport, EventState, accusation, event_days, event_reports, events, tried,
+};
 pub use funnel::{
     FunnelCohort, FunnelCounts, FunnelDay, FunnelPeriod, FunnelWeek, funnel, funnel_cohorts, funnel_weeks,
     funnel_whole,

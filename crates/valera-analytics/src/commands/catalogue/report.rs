@@ -14,6 +14,7 @@ use valera_pipeline::store::{Writer, acceptance};
 
 /// Show which declared events come, which do not, and how much of each is accepted
 #[derive(Debug, Args)]
+#[command(after_help = report::CLOCKS)]
 pub(super) struct Report {
     /// The last so many days, by the clock
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=36_600))]
@@ -47,6 +48,11 @@ impl Report {
             return output::print(&report::json(&Reported { events, days })?);
         }
         let style = output::style();
-        output::print(&format!("{}\n{}", report::events(&events, style), report::event_days(&days, style)))
+        output::print(&format!(
+            "{}\n{}\n{}\n",
+            report::events(&events, style),
+            report::event_days(&days, style),
+            report::CLOCKS
+        ))
     }
 }
