@@ -99,7 +99,7 @@ pub fn event_reports(
 #[must_use]
 pub fn events(events: &[EventReport], style: Style) -> String {
     const COLUMNS: &[Column] = &[
-        Column::Text("Event, state"),
+        Column::Named("Event, state"),
         Column::Number("Accepted"),
         Column::Number("Rejected"),
         Column::Number("%"),
@@ -151,26 +151,25 @@ pub fn event_days(days: &[EventDay], style: Style) -> String {
 #[must_use]
 pub fn tried(rows: &[Tried], style: Style) -> String {
     const COLUMNS: &[Column] = &[
-        Column::Name("Event"),
+        Column::Named("Event, because"),
         Column::Number("Accepted now"),
         Column::Number("Refused anew"),
         Column::Number("%"),
         Column::Number("Accepted anew"),
-        Column::Text("Because"),
     ];
     if rows.is_empty() {
         return "nothing was recorded in this period\n".to_owned();
     }
     let letters = letters_mended(rows);
     let rows = rows.iter().map(|row| {
-        let because = faults(row);
+        let name = if row.event_name.is_empty() { table::NONE } else { &row.event_name };
+        let event = if row.faults.is_empty() { text(name) } else { two_lines(name, &faults(row)) };
         vec![
-            named(&row.event_name),
+            event,
             number(row.accepted),
             counted(i64::try_from(row.refused).unwrap_or(i64::MAX)),
             share(share_of(row)),
             number(row.mended),
-            text(&because),
         ]
     });
     table::table(COLUMNS, rows.collect(), None, style) + &letters

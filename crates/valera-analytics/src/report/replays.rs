@@ -40,7 +40,7 @@ impl Row for PreviewRow {
 }
 
 const REPLAYS: &[Column] = &[
-    Column::Text("Replay, into"),
+    Column::Named("Replay, into"),
     Column::Name("State"),
     Column::Number("From"),
     Column::Number("To"),

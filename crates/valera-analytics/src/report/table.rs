@@ -5,7 +5,7 @@
 //! It does not know what the figures mean.
 
 use comfy_table::{
-    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle,
+    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width,
 };
 
 use crate::terminal::Style;
@@ -18,11 +18,19 @@ pub(super) const NONE: &str = "–";
 /// Narrow no-break space: groups digits and is one column wide.
 const THIN: char = '\u{202f}';
 
+/// Words are wrapped to no less, where they are so long: letters one below the other nobody reads, so rather is the table wider
+/// than the terminal.
+const LEAST_WORDS: u16 = 8;
+/// As [`LEAST_WORDS`], of names: those of the catalogue stand whole.
+const LEAST_NAMED: u16 = 24;
+
 /// How a column is filled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Column {
-    /// Words: left-aligned, wrapped where the width runs out.
+    /// Words: left-aligned, wrapped where the width runs out, as far as they can still be read.
     Text(&'static str),
+    /// As `Text`, and begins with the name that the row is about.
+    Named(&'static str),
     /// Words of any length: left-aligned, cut where the width runs out.
     Cut(&'static str),
     /// Names of a bounded length: left-aligned, never wrapped.
@@ -51,10 +59,15 @@ pub(super) fn table(columns: &[Column], rows: Vec<Vec<Cell>>, totals: Option<Vec
             row.max_height(1);
         });
     }
-    for (column, kind) in table.column_iter_mut().zip(columns) {
-        if !matches!(kind, Column::Text(_) | Column::Cut(_)) {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
+    let widest = table.column_max_content_widths();
+    for ((column, kind), widest) in table.column_iter_mut().zip(columns).zip(widest) {
+        let constraint = match kind {
+            Column::Text(_) => wrapped(widest.min(LEAST_WORDS) + column.padding_width()),
+            Column::Named(_) => wrapped(widest.min(LEAST_NAMED) + column.padding_width()),
+            Column::Name(_) | Column::Number(_) => ColumnConstraint::ContentWidth,
+            Column::Cut(_) => continue,
+        };
+        column.set_constraint(constraint);
     }
     let mut lines: Vec<String> = table.lines().collect();
     if has_totals && let Some(rule) = lines.get(1).cloned() {
@@ -63,8 +76,16 @@ pub(super) fn table(columns: &[Column], rows: Vec<Vec<Cell>>, totals: Option<Vec
     lines.iter().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
+fn wrapped(least: u16) -> ColumnConstraint {
+    ColumnConstraint::LowerBoundary(Width::Fixed(least))
+}
+
 fn heading(column: &Column) -> Cell {
-    let (Column::Text(words) | Column::Cut(words) | Column::Name(words) | Column::Number(words)) = column;
+    let (Column::Text(words)
+    | Column::Named(words)
+    | Column::Cut(words)
+    | Column::Name(words)
+    | Column::Number(words)) = column;
     let cell = Cell::new(words).add_attribute(Attribute::Bold);
     if matches!(column, Column::Number(_)) { cell.set_alignment(CellAlignment::Right) } else { cell }
 }

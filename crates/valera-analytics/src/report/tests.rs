@@ -81,7 +81,7 @@ fn status_says_who_is_behind() {
 }
 
 #[test]
-fn no_line_is_wider_than_the_terminal() -> Result<()> {
+fn on_eighty_columns_no_line_is_wider_than_the_terminal() -> Result<()> {
     let rows =
         [latency_row("2026-11-23 19:00", &"very-long-model-name-".repeat(9), 18_204, [1_450, 3_020, 4_211, 12_040])];
     for width in [80, 100] {
@@ -105,10 +105,29 @@ fn no_line_is_wider_than_the_terminal() -> Result<()> {
             tried(&[tried_row()], style),
         ] {
             for line in report.lines() {
-                assert!(line.chars().count() <= usize::from(width), "{line}");
+                assert!(line.chars().count() <= usize::from(width), "{report}");
             }
         }
     }
+    Ok(())
+}
+
+#[test]
+fn on_a_narrow_terminal_names_stay_whole() -> Result<()> {
+    const NARROW: Style = Style { colour: false, width: 60 };
+    for report in [
+        tried(&[tried_row()], NARROW),
+        events(&event_reports(Catalogue::OURS, &[event_day()?], &[], noon()), NARROW),
+        event_days(&[event_day()?], NARROW),
+    ] {
+        assert!(report.contains("booking_request_created"), "{report}");
+    }
+    assert!(tried(&[tried_row()], NARROW).contains("missing_property at"));
+    for report in [letter_lines(&[letter_line()], NARROW), preview(&[preview_row()?], NARROW)] {
+        assert!(report.contains("booking_"), "{report}");
+    }
+    let replay = replay_row();
+    assert!(replays(std::slice::from_ref(&replay), NARROW).contains(&replay.name), "{}", replay.name);
     Ok(())
 }
 
