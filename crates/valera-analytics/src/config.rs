@@ -116,14 +116,45 @@ pub struct PseudonymKeysArgs {
     pseudonym_keys: Option<String>,
 }
 
+/// What a key is called where it is given: who used the option does not look for a variable.
+struct Names {
+    variable: &'static str,
+    option: &'static str,
+}
+
+impl Names {
+    fn read<T, E>(
+        &self,
+        file: Option<&Path>,
+        value: Option<&str>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> anyhow::Result<T>
+    where
+        Result<T, E>: Context<T, E>,
+    {
+        let Self { variable, option } = self;
+        let (text, given) = match (file, value) {
+            (Some(file), _) => {
+                let given = format!("{variable}_FILE or {option}, {}", file.display());
+                (fs::read_to_string(file).with_context(|| format!("reading {given}"))?, given)
+            }
+            (None, Some(value)) => (value.to_owned(), (*variable).to_owned()),
+            (None, None) => bail!(
+                "{variable}_FILE is not set: point it, or {option}, at the key file (`up` makes one beside its data)"
+            ),
+        };
+        parse(text.trim()).context(given)
+    }
+}
+
 impl ContentKeyArgs {
     /// Reads the key.
     ///
     /// # Errors
     /// When there is none, or it is malformed.
     pub fn load(&self) -> anyhow::Result<ContentKey> {
-        let text = secret("VALERA_CONTENT_KEY", self.content_key_file.as_deref(), self.content_key.as_deref())?;
-        ContentKey::from_hex(text.trim()).context("VALERA_CONTENT_KEY")
+        const NAMES: Names = Names { variable: "VALERA_CONTENT_KEY", option: "--content-key-file" };
+        NAMES.read(self.content_key_file.as_deref(), self.content_key.as_deref(), ContentKey::from_hex)
     }
 }
 
@@ -133,9 +164,8 @@ impl PseudonymKeysArgs {
     /// # Errors
     /// When there is none, or one is malformed.
     pub fn load(&self) -> anyhow::Result<PseudonymKeys> {
-        let text =
-            secret("VALERA_PSEUDONYM_KEYS", self.pseudonym_keys_file.as_deref(), self.pseudonym_keys.as_deref())?;
-        PseudonymKeys::parse(text.trim()).context("VALERA_PSEUDONYM_KEYS")
+        const NAMES: Names = Names { variable: "VALERA_PSEUDONYM_KEYS", option: "--pseudonym-keys-file" };
+        NAMES.read(self.pseudonym_keys_file.as_deref(), self.pseudonym_keys.as_deref(), PseudonymKeys::parse)
     }
 }
 
@@ -271,14 +301,4 @@ impl ServiceArgs {
 /// What a variable holds: an empty one is an unset one, since that is how docker compose hands on what is not in `.env`.
 pub(crate) fn set(value: Option<&str>) -> Option<&str> {
     value.map(str::trim).filter(|value| !value.is_empty())
-}
-
-fn secret(name: &str, file: Option<&Path>, value: Option<&str>) -> anyhow::Result<String> {
-    match (file, value) {
-        (Some(file), _) => {
-            fs::read_to_string(file).with_context(|| format!("reading {name}_FILE {}", file.display()))
-        }
-        (None, Some(value)) => Ok(value.to_owned()),
-        (None, None) => bail!("{name}_FILE is not set: point it at the key file (`up` makes one beside its data)"),
-    }
 }

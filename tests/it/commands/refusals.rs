@@ -23,20 +23,23 @@ async fn another_zone_or_key_than_the_databases_is_refused_by_migrate_and_by_eve
     let system = System::start().await;
     for command in [&["migrate"][..], &["run", "persister"], &["run", "rollups"], &["run", "all"]] {
         let zone = Said::by(system.program().args(command).env("VALERA_TIMEZONE", "Europe/Berlin"));
-        zone.complaining(1, &["Europe/Berlin", "Europe/Moscow"]);
+        zone.complaining(1, &["VALERA_TIMEZONE, or --timezone, is Europe/Berlin", "Europe/Moscow"]);
         let mut other = system.program();
         other.args(command).env_remove("VALERA_CONTENT_KEY_FILE").env("VALERA_CONTENT_KEY", OTHER_KEY);
         let key = Said::by(&mut other);
-        key.complaining(1, &["VALERA_CONTENT_KEY", "fingerprint"]);
+        key.complaining(1, &["VALERA_CONTENT_KEY_FILE, or --content-key-file, has the fingerprint"]);
         assert!(!key.err.contains(OTHER_KEY) && !key.out.contains(OTHER_KEY), "the key is shown");
         let mut none = system.program();
         none.args(command).env_remove("VALERA_CONTENT_KEY_FILE");
-        Said::by(&mut none).complaining(1, &["VALERA_CONTENT_KEY_FILE"]);
+        Said::by(&mut none).complaining(1, &["VALERA_CONTENT_KEY_FILE is not set", "--content-key-file"]);
         let mut malformed = system.program();
         malformed.args(command).env_remove("VALERA_CONTENT_KEY_FILE").env("VALERA_CONTENT_KEY", "s3cret");
         let malformed = Said::by(&mut malformed);
         malformed.complaining(1, &["VALERA_CONTENT_KEY"]);
         assert!(!malformed.err.contains("s3cret"), "{malformed:?}");
+        let mut missing = system.program();
+        Said::by(missing.args(command).args(["--content-key-file", "/nowhere"]))
+            .complaining(1, &["VALERA_CONTENT_KEY_FILE or --content-key-file, /nowhere"]);
     }
 }
 
@@ -70,7 +73,7 @@ async fn a_database_that_was_not_migrated_or_knows_no_such_zone_is_refused() {
     }
     let mars =
         Said::by(system.program().arg("migrate").env("DATABASE_URL", &url).env("VALERA_TIMEZONE", "Mars/Base"));
-    mars.complaining(1, &["Mars/Base"]);
+    mars.complaining(1, &["Mars/Base", "VALERA_TIMEZONE, or --timezone"]);
     // A wrong zone must not stay behind.
     let mended = Said::by(system.program().arg("migrate").env("DATABASE_URL", &url)).well();
     assert!(mended.contains("Europe/Moscow"), "{mended}");

@@ -51,6 +51,9 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
         (&["run"], "<SERVICES>"),
         (&["run", "everything"], "persister"),
         (&["import"], "<FILE>"),
+        (&["dead-letters", "show", "zzz", "--database-url=x"], "a UUID, as `dead-letters list` shows it"),
+        (&["dead-letters", "retry", "zzz", "--database-url=x"], "a UUID, as `dead-letters list` shows it"),
+        (&["dead-letters", "discard", "zzz", "--database-url=x"], "a UUID, as `dead-letters list` shows it"),
         (&["topology", "destroy"], "unrecognized subcommand"),
         (
             &["funnel", "--from=yesterday", "--database-url=x"],

@@ -2,10 +2,10 @@
 //!
 //! A channel exists once what it needs is set, so a system without any tells its own log. It connects to nothing.
 
-use super::{LanguageArgs, TelegramArgs, email::EmailArgs, secret, set, webhook::WebhookArgs};
+use super::{LanguageArgs, TelegramArgs, email::EmailArgs, set, webhook::WebhookArgs};
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use std::path::Path;
+use std::{fs, path::Path};
 use valera_pipeline::alerts::{
     delivery::{Configured, Notifier, Texts},
     digest::{self, DigestAt},
@@ -62,7 +62,9 @@ impl DeliveryArgs {
         if !self.digest_at.is_on() {
             return Ok(None);
         }
-        let zone = time_zone.map(|name| name.parse().ok().with_context(|| format!("there is no time zone {name}")));
+        let zone = time_zone.map(|name| {
+            name.parse().ok().with_context(|| format!("VALERA_TIMEZONE, or --timezone: there is no time zone {name}"))
+        });
         let (nats_url, database_url) = (nats_url.to_owned(), database_url.to_owned());
         Ok(Some(digest::Settings { nats_url, at: self.digest_at, database_url, zone: zone.transpose()? }))
     }
@@ -91,10 +93,11 @@ impl DeliveryArgs {
 /// A secret that need not be there; one that is there is not empty.
 pub(super) fn secret_of(name: &str, file: Option<&str>, value: Option<&str>) -> anyhow::Result<Option<String>> {
     let (file, value) = (set(file), set(value));
-    if file.is_none() && value.is_none() {
-        return Ok(None);
-    }
-    let text = secret(name, file.map(Path::new), value)?;
+    let text = match (file, value) {
+        (Some(file), _) => fs::read_to_string(file).with_context(|| format!("reading {name}_FILE {file}"))?,
+        (None, Some(value)) => value.to_owned(),
+        (None, None) => return Ok(None),
+    };
     ensure!(!text.trim().is_empty(), "{name}_FILE is an empty file");
     Ok(Some(text))
 }

@@ -44,7 +44,7 @@ pub struct Settings {
 /// A zone by its IANA name, UTC without one.
 pub(super) fn zone(name: Option<&str>) -> anyhow::Result<Tz> {
     let name = name.unwrap_or("UTC");
-    name.parse::<Tz>().ok().with_context(|| format!("there is no time zone {name}"))
+    name.parse::<Tz>().ok().with_context(|| format!("VALERA_TIMEZONE, or --timezone: there is no time zone {name}"))
 }
 
 /// How long a holder of the lease may be silent.

@@ -37,7 +37,9 @@ pub async fn migrate(database_url: &str, time_zone: Option<&str>, key: &ContentK
             .bind(&settings.time_zone)
             .execute(&mut *transaction)
             .await
-            .with_context(|| format!("cutting days in the zone {}", settings.time_zone))?;
+            .with_context(|| {
+                format!("cutting days in the zone {} (VALERA_TIMEZONE, or --timezone)", settings.time_zone)
+            })?;
     }
     transaction.commit().await?;
     let names: Vec<&str> = catalogue::EVENTS.iter().map(|event| event.name).collect();

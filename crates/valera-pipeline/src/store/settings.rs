@@ -39,7 +39,7 @@ impl Settings {
     pub fn require(&self, time_zone: Option<&str>, key: &ContentKey) -> anyhow::Result<()> {
         if let Some(wanted) = time_zone.filter(|wanted| *wanted != self.time_zone) {
             bail!(
-                "VALERA_TIMEZONE is {wanted}, but this database cuts its days in {}: use that, or run \
+                "VALERA_TIMEZONE, or --timezone, is {wanted}, but this database cuts its days in {}: use that, or run \
                  `valera-analytics rebuild`, which cuts them anew",
                 self.time_zone
             );
@@ -47,7 +47,7 @@ impl Settings {
         let fingerprint = key.fingerprint();
         if fingerprint != self.content_key_fingerprint {
             bail!(
-                "VALERA_CONTENT_KEY has the fingerprint {fingerprint}, but this database was made with {}: \
+                "the key of VALERA_CONTENT_KEY_FILE, or --content-key-file, has the fingerprint {fingerprint}, but this database was made with {}: \
                  the key of content hashes is never rotated",
                 self.content_key_fingerprint
             );

@@ -4,7 +4,7 @@
 //! it: events are judged without asking the letters. A letter whose retry is not judged yet is discarded only where it is
 //! named: its event may be stored all the same, and its letter is closed then.
 
-use super::{Narrowed, Status};
+use super::{Narrowed, Status, letter_id};
 use crate::{
     config::DatabaseArgs,
     output,
@@ -36,7 +36,7 @@ const LISTED: i64 = 20;
 #[command(group = ArgGroup::new("which").required(true).multiple(true).args(["ids", "event", "since", "all"]))]
 pub(super) struct Discard {
     /// Ids of letters
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = letter_id)]
     ids: Vec<Uuid>,
     /// All open letters
     #[arg(long, conflicts_with = "ids")]

@@ -87,6 +87,11 @@ fn statuses<'a>(asked: &[Status], default: &[&'a str]) -> Vec<&'a str> {
     if asked.is_empty() { default.to_vec() } else { asked.iter().map(|status| status.as_str()).collect() }
 }
 
+/// The id of a letter, as it is given.
+fn letter_id(text: &str) -> Result<Uuid, &'static str> {
+    text.parse().map_err(|_| "expected the id of a letter, a UUID, as `dead-letters list` shows it")
+}
+
 fn reason_codes() -> PossibleValuesParser {
     PossibleValuesParser::new(ReasonCode::ALL.iter().map(|code| code.as_str()))
 }

@@ -7,7 +7,7 @@
 
 mod way;
 
-use super::{Narrowed, Status, reason_codes, statuses};
+use super::{Narrowed, Status, letter_id, reason_codes, statuses};
 use crate::{
     config::{DatabaseArgs, NatsArgs, PseudonymKeysArgs},
     output::{self, WrongUsage},
@@ -46,7 +46,7 @@ const OTHER_CONTENT: &str = "another retry of it is stored, with other content; 
 #[command(group = ArgGroup::new("which").required(true).multiple(true).args(["ids", "event", "since", "reason", "status", "all"]))]
 pub(super) struct Retry {
     /// Ids of letters
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = letter_id)]
     ids: Vec<Uuid>,
     /// All letters that are not finished
     #[arg(long, conflicts_with = "ids")]

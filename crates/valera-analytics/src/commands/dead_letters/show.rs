@@ -2,6 +2,7 @@
 //!
 //! The payload is what was sent, personal values included: it is for operators.
 
+use super::letter_id;
 use crate::{config::DatabaseArgs, output, report};
 use anyhow::Context;
 use clap::Args;
@@ -15,6 +16,7 @@ use valera_pipeline::store::{
 #[derive(Debug, Args)]
 pub(super) struct Show {
     /// The letter's id, as `list` gives it
+    #[arg(value_parser = letter_id)]
     id: Uuid,
     /// Print JSON
     #[arg(long)]

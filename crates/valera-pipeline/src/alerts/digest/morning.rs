@@ -111,7 +111,10 @@ impl Morning {
         if stored != zone.name() {
             // Without a zone of its own it follows the database, after a rebuild in another one.
             self.zone = self.settings.zone;
-            ensure!(self.zone.is_none(), "VALERA_TIMEZONE is {zone}, but this database cuts its days in {stored}");
+            ensure!(
+                self.zone.is_none(),
+                "VALERA_TIMEZONE, or --timezone, is {zone}, but this database cuts its days in {stored}"
+            );
             return Ok(None);
         }
         let (end, until) = (self.end_of(day).await?, self.end_of(day + TimeDelta::days(1)).await?);
