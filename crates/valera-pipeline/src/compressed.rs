@@ -1,17 +1,21 @@
 //! Files compressed by zstd (RFC 8878), as a row of frames.
 //!
 //! Each piece that is written is a frame by itself, so nothing has to be kept open between them, and whatever was written
-//! whole can be read. Any program that knows zstd reads them, and what it has compressed is read here. It does not
-//! look at checksums: lines have seals of their own.
+//! whole can be read. Of a frame that is cut off, every block that is there comes out before the failure. Any program that
+//! knows zstd reads them, and what it has compressed is read here. It does not look at checksums: lines have seals of
+//! their own.
 
 use ruzstd::{
-    decoding::{FrameDecoder, StreamingDecoder},
+    decoding::{BlockDecodingStrategy, FrameDecoder, StreamingDecoder},
     encoding::{CompressionLevel, compress_to_vec},
 };
 use std::io::{self, BufRead, Read};
 
 /// How a frame begins.
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// A last block of no bytes, and a checksum for frames that end with one.
+const END: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
 
 /// Whether a file that begins so is compressed.
 #[must_use]
@@ -31,12 +35,14 @@ pub struct Frames<R: BufRead> {
     reader: Option<R>,
     /// Within one.
     frame: Option<StreamingDecoder<R, FrameDecoder>>,
+    /// Why its rest cannot be read: told when what was decoded of it has been read.
+    cut: Option<io::Error>,
 }
 
 impl<R: BufRead> Frames<R> {
     /// Nothing is read yet.
     pub fn new(reader: R) -> Self {
-        Self { reader: Some(reader), frame: None }
+        Self { reader: Some(reader), frame: None, cut: None }
     }
 }
 
@@ -44,10 +50,20 @@ impl<R: BufRead> Read for Frames<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             if let Some(mut frame) = self.frame.take() {
-                let read = frame.read(buffer)?;
+                let read = match frame.read(buffer) {
+                    Ok(read) => read,
+                    Err(cause) => {
+                        self.cut = Some(of_the_source(&cause).ok_or(cause)?);
+                        end(&mut frame.decoder)?;
+                        frame.read(buffer)?
+                    }
+                };
                 if read > 0 || buffer.is_empty() {
                     self.frame = Some(frame);
                     return Ok(read);
+                }
+                if let Some(cause) = self.cut.take() {
+                    return Err(cause);
                 }
                 self.reader = Some(frame.into_inner());
             }
@@ -63,9 +79,23 @@ impl<R: BufRead> Read for Frames<R> {
     }
 }
 
+/// Why bytes did not come. `None` when they came and are damaged: of such a block a part may have been decoded.
+fn of_the_source(cause: &io::Error) -> Option<io::Error> {
+    let mut beneath = anyhow::Chain::new(cause).skip(1).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    beneath.next().map(|cause| io::Error::new(cause.kind(), cause.to_string()))
+}
+
+/// Ends a frame behind its last whole block. Until then its decoder keeps back what a later block could refer to.
+fn end(decoder: &mut FrameDecoder) -> io::Result<()> {
+    decoder.decode_blocks(&END[..], BlockDecodingStrategy::UptoBlocks(1)).map(|_| ()).map_err(io::Error::other)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The most that a block holds (RFC 8878, 3.1.1.2.4).
+    const BLOCK: usize = 128 * 1024;
 
     fn read(compressed: &[u8]) -> io::Result<Vec<u8>> {
         let mut out = Vec::new();
@@ -86,6 +116,29 @@ mod tests {
             assert!(read(&frames[..frames.len() - cut]).is_err(), "{cut} bytes cut off");
         }
         assert!(read(&[&frames[..], b"more"].concat()).is_err());
+    }
+
+    #[test]
+    fn every_block_before_a_cut_is_read() {
+        let text: String = (0..40_000).map(|n| format!("line {n}\n")).collect();
+        assert!(text.len() > 3 * BLOCK && text.len() < 4 * BLOCK);
+        let whole = frame(text.as_bytes());
+        let read = |upto: usize| {
+            let mut out = Vec::new();
+            Frames::new(&whole[..upto]).read_to_end(&mut out).unwrap_err();
+            assert!(text.as_bytes().starts_with(&out), "{upto} bytes");
+            out.len()
+        };
+        let lengths: Vec<_> = (whole.len() / 2..whole.len() - 4).rev().step_by(997).map(read).collect();
+        assert_eq!(lengths[0], 3 * BLOCK);
+        assert!(lengths.is_sorted_by(|one, next| one >= next) && lengths.contains(&(2 * BLOCK)), "{lengths:?}");
+        // The last four bytes are a checksum: without it, or a part of it, every block is there.
+        let short = frame(b"one");
+        for cut in 1..=4 {
+            let mut out = Vec::new();
+            Frames::new(&short[..short.len() - cut]).read_to_end(&mut out).unwrap_err();
+            assert_eq!(out, b"one", "{cut} bytes of the checksum are missing");
+        }
     }
 
     #[test]

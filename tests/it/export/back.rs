@@ -8,7 +8,7 @@ use crate::{
 use sqlx::{Connection, PgConnection};
 use std::{fs, io::Read, path::Path};
 use valera_pipeline::{
-    compressed::{Frames, is_compressed},
+    compressed::{Frames, frame, is_compressed},
     service::Service,
 };
 
@@ -148,6 +148,36 @@ async fn lines_that_are_changed_or_torn_are_named_and_all_others_come_back() {
         system.says(&["import", text(&file)]).complaining(1, &["replay --into persister --file"]);
         assert_eq!(system.last_sequence().await, published);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_whole_line_before_the_cut_of_a_compressed_file_is_stored_and_what_to_do_is_said() {
+    /// Of a frame, the most that is compressed together.
+    const BLOCK: usize = 128 * 1024;
+    let system = system_with_history().await;
+    let whole = exported(&system, "whole.ndjson");
+    // Lines that are shorter than a block by far, in one frame, as a page is.
+    let plain = fs::read_to_string(&whole).unwrap();
+    let plain: String = plain.split_inclusive('\n').filter(|line| line.len() < 2_000).collect();
+    let plain = plain.into_bytes();
+    let compressed = frame(&plain);
+    let cut = system.dir().join("cut.zst");
+    // Four bytes of checksum, and one of the last block.
+    fs::write(&cut, &compressed[..compressed.len() - 5]).unwrap();
+    let before = (plain.len() - 1) / BLOCK * BLOCK;
+    let lines = plain[..before].iter().filter(|byte| **byte == b'\n').count();
+    assert!(lines > 0, "one block of {} bytes", plain.len());
+
+    sqlx::raw_sql("TRUNCATE analytics_events").execute(&mut system.postgres().await).await.unwrap();
+    let arguments = [&hand_in("persister", &[&cut])[..], &["--name", "cut"]].concat();
+    let said = system.says(&arguments);
+    said.complaining(1, &["cut.zst", &format!("after {lines} lines"), "replay cancel cut", "replay resume cut"]);
+    assert_eq!(system.count("SELECT count(*) FROM analytics_events").await, i64::try_from(lines).unwrap());
+    assert_eq!(system.count("SELECT position FROM replays").await, i64::try_from(lines).unwrap());
+    // As it says: the whole file brings the rest, and the open replay can be ended.
+    system.says(&hand_in("persister", &[&whole])).well();
+    system.says(&["replay", "cancel", "cut"]).well();
+    assert_rollups_agree(&system).await;
 }
 
 async fn killed(kills: u32, events: usize, rate: u32) {

@@ -42,6 +42,14 @@ const END: u64 = 64 * 1024;
 /// How much is passed over before a stop is looked for.
 const PASSED: usize = 8 * 1024 * 1024;
 
+/// A file that breaks off, or that its disk does not give; what comes before has been handed over.
+#[derive(Debug, thiserror::Error)]
+#[error("reading {file} after {lines} lines; is it cut off?")]
+pub(super) struct BrokenOff {
+    file: String,
+    lines: u64,
+}
+
 /// See the module.
 pub(super) struct Files {
     reading: Option<Reading>,
@@ -157,10 +165,8 @@ impl Reading {
                 continue;
             };
             let file = open.path.clone();
-            let line =
-                open.lines.next().transpose().with_context(|| {
-                    format!("reading {} after {} lines; is it cut off?", file.display(), open.number)
-                })?;
+            let broken_off = || BrokenOff { file: file.display().to_string(), lines: open.number };
+            let line = open.lines.next().transpose().with_context(broken_off)?;
             let Some(line) = line else {
                 self.bytes_before += self.files[self.next - 1].bytes;
                 self.open = None;

@@ -35,6 +35,7 @@ use crate::{
 };
 use anyhow::{Context, anyhow, ensure};
 use async_nats::jetstream;
+use files::BrokenOff;
 use ledger::{locked, released, row, row_of_files, session, write_end, written_down};
 use opened::{Opened, left_to_nats};
 use std::{future::Future, path::PathBuf, sync::Arc};
@@ -182,6 +183,12 @@ impl Replay {
                 "the replay {name} is interrupted; `valera-analytics replay resume {name}` goes on in the new zone",
                 name = row.name
             ))),
+            Err(cause) if cause.is::<BrokenOff>() => Err(anyhow!(
+                "{cause:#}; all whole lines before are stored. A whole file in its place is another one: end this replay \
+                 with `valera-analytics replay cancel {name}` and replay that; or, if this file can be read again, \
+                 `valera-analytics replay resume {name}` goes on",
+                name = row.name
+            )),
             Err(cause) => Err(cause),
         };
         released(ledger, finished).await
