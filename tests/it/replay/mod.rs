@@ -2,6 +2,7 @@
 
 mod dry_run;
 mod interrupted;
+mod refused;
 mod stuck;
 mod told;
 

@@ -4,7 +4,8 @@
 
 use super::{Bound, End, FilesRequest, Request, files, opened::link, request::Part};
 use crate::{
-    service::Environment,
+    consume::stored,
+    service::{Environment, STREAM},
     store::{
         Writer, previewed,
         replays::{self, ReplayRow},
@@ -12,6 +13,7 @@ use crate::{
 };
 use anyhow::{Context, ensure};
 use async_nats::jetstream;
+use serde_json::json;
 use sqlx::types::Json;
 use std::future::Future;
 
@@ -42,6 +44,7 @@ pub(super) async fn released<T>(mut ledger: Writer, ended: anyhow::Result<T>) ->
 
 /// The row of an open replay that asked for the same, or a new one.
 pub(super) async fn written_down(
+    environment: &Environment,
     row: impl Future<Output = anyhow::Result<ReplayRow>>,
     ledger: &mut Writer,
 ) -> anyhow::Result<ReplayRow> {
@@ -59,9 +62,27 @@ pub(super) async fn written_down(
         );
         return Ok(open);
     }
-    ensure!(row.files.is_some() || row.first_seq <= row.last_seq, "there is no message in this part of the stream");
+    require_messages(environment, &row).await?;
     replays::begin(ledger.connection().await?, &row).await?;
     Ok(row)
+}
+
+/// Fails where nothing that is in the stream was asked for: a replay of nothing would look like a success. What is in files
+/// is known when they have been read, and an export of no events is one.
+pub(super) async fn require_messages(environment: &Environment, row: &ReplayRow) -> anyhow::Result<()> {
+    if row.files.is_some() {
+        return Ok(());
+    }
+    let ReplayRow { subject, first_seq, last_seq, .. } = row;
+    ensure!(first_seq <= last_seq, "there is no message in this part of the stream: --from and --to say which it is");
+    let context = jetstream::new(link(environment).connect().await?);
+    let first = stored::get(&context, STREAM, json!({"seq": first_seq, "next_by_subj": subject})).await?;
+    ensure!(
+        first.is_some_and(|first| first.sequence <= sequence(*last_seq)),
+        "no message from {first_seq} to {last_seq} in the stream has a subject that --subject {subject} matches: is it \
+         spelt as in the catalogue, and was it published then?"
+    );
+    Ok(())
 }
 
 pub(super) async fn row(environment: &Environment, request: &Request) -> anyhow::Result<ReplayRow> {

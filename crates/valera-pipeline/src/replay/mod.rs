@@ -29,7 +29,7 @@ use crate::{
     rollups::Rollups,
     service::{Environment, Service},
     store::{
-        OtherZone, Writer,
+        Calendar, OtherZone, Writer,
         replays::{self, ReplayRow},
     },
 };
@@ -84,6 +84,8 @@ pub enum End {
 /// A replay that this process alone is at.
 pub struct Replay {
     environment: Environment,
+    /// Of a database that agrees on zone and key.
+    calendar: Arc<Calendar>,
     service: Service,
     row: ReplayRow,
     ledger: Writer,
@@ -93,8 +95,8 @@ impl Replay {
     /// Writes a new replay down, or goes on with an open one that asked for the same under the same name.
     ///
     /// # Errors
-    /// When another is at work, an open one of that name asked for something else, the part is empty, or a server does
-    /// not answer.
+    /// When another is at work, an open one of that name asked for something else, nothing in the stream is asked for, the
+    /// database was made with another zone or key, or a server does not answer.
     pub async fn begin(environment: &Environment, request: &Request) -> anyhow::Result<Self> {
         Self::begin_row(environment, row(environment, request)).await
     }
@@ -111,9 +113,11 @@ impl Replay {
         environment: &Environment,
         row: impl Future<Output = anyhow::Result<ReplayRow>>,
     ) -> anyhow::Result<Self> {
+        // Before the row is made: one that was refused would stay open with nothing to resume.
+        let calendar = environment.calendar().await?;
         let mut ledger = locked(session(environment)?).await?;
-        match written_down(row, &mut ledger).await {
-            Ok(row) => Self::open(environment, ledger, row).await,
+        match written_down(environment, row, &mut ledger).await {
+            Ok(row) => Self::open(environment, calendar, ledger, row).await,
             Err(cause) => released(ledger, Err(cause)).await,
         }
     }
@@ -121,24 +125,31 @@ impl Replay {
     /// Goes on with an open replay.
     ///
     /// # Errors
-    /// When there is none of that name, another is at work, or a server does not answer.
+    /// When there is none of that name, another is at work, the database was made with another zone or key, or a server
+    /// does not answer.
     pub async fn resume(environment: &Environment, name: &str) -> anyhow::Result<Self> {
+        let calendar = environment.calendar().await?;
         let mut ledger = locked(session(environment)?).await?;
         let refusal = match replays::find(ledger.connection().await?, name).await? {
-            Some(row) if row.is_open() => return Self::open(environment, ledger, row).await,
+            Some(row) if row.is_open() => return Self::open(environment, calendar, ledger, row).await,
             Some(row) => anyhow!("the replay {name} is {}; there is nothing to resume", row.status),
             None => anyhow!("there is no replay {name}; `valera-analytics replay list` names them"),
         };
         released(ledger, Err(refusal)).await
     }
 
-    async fn open(environment: &Environment, mut ledger: Writer, row: ReplayRow) -> anyhow::Result<Self> {
+    async fn open(
+        environment: &Environment,
+        calendar: Arc<Calendar>,
+        mut ledger: Writer,
+        row: ReplayRow,
+    ) -> anyhow::Result<Self> {
         let service = Service::ALL.into_iter().find(|service| service.name() == row.consumer);
         let service = service.with_context(|| format!("the replay {} is for {}", row.name, row.consumer))?;
         if !replays::take(ledger.connection().await?, &row.name).await? {
             return released(ledger, Err(anyhow!("the replay {} has just been ended", row.name))).await;
         }
-        Ok(Self { environment: environment.clone(), service, row, ledger })
+        Ok(Self { environment: environment.clone(), calendar, service, row, ledger })
     }
 
     /// What is written down of it.
@@ -150,19 +161,15 @@ impl Replay {
     /// Replays until the end, a pause, or shutdown, at most `rate` messages a second; gives the row as it is then.
     ///
     /// # Errors
-    /// When the database disagrees on zone or key, also later on, or another replay has taken over.
+    /// When a rebuild has changed the zone, files cannot be read to their end, or another replay has taken over.
     pub async fn run(
         self,
         rate: Option<u32>,
         watch: impl FnMut(&Progress),
         shutdown: &CancellationToken,
     ) -> anyhow::Result<(End, ReplayRow)> {
-        let Self { environment, service, row, mut ledger } = self;
-        let opened = async {
-            let calendar = environment.calendar().await?;
-            anyhow::Ok((calendar, Opened::of(&environment, &row, rate)?))
-        };
-        let (calendar, mut opened) = match opened.await {
+        let Self { environment, calendar, service, row, mut ledger } = self;
+        let mut opened = match Opened::of(&environment, &row, rate) {
             Ok(opened) => opened,
             Err(cause) => return released(ledger, Err(cause)).await,
         };

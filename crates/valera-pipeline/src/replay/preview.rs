@@ -5,7 +5,7 @@
 
 use super::{
     FilesRequest, Progress, Request,
-    ledger::{dry_session, locked, released, row, row_of_files},
+    ledger::{dry_session, locked, released, require_messages, row, row_of_files},
     opened::Opened,
     restored::{self, FileLine, Refusals, Restore},
     steps::Steps,
@@ -57,6 +57,7 @@ pub async fn preview(
     let mut writer = locked(dry_session(environment)?).await?;
     let counted = async {
         let row = row(environment, request).await?;
+        require_messages(environment, &row).await?;
         count(environment, &mut writer, request.into, &row, rate, watch, shutdown).await
     };
     let counted = counted.await;
