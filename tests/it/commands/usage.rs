@@ -69,6 +69,9 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
         (&["replay", "--into=persister", "--subject=cart_confirmed"], "its subject is analytics.cart_confirmed"),
         (&["replay", "--into=persister", "--subject=alerts.booking"], "for example analytics.cart_confirmed"),
         (&["replay", "--into=persister", "--dry-run", "--name=x"], "cannot be used with"),
+        (&["replay", "--into=persister", "--name="], "--name <NAME>': a name is 1 to 64 letters"),
+        (&["replay", "--into=persister", "--name=two words"], "letters, digits"),
+        (&["replay", "--into=persister", &format!("--name={}", "a".repeat(65))], "1 to 64"),
         (&["export", "--out=-", "--json", "--database-url=x"], "--out -"),
         (&["completions", "cmd.exe"], "bash"),
     ] {

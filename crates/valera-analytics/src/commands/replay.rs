@@ -61,7 +61,7 @@ struct Start {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
     /// Name to resume, pause or cancel it by [default: made of the part]
-    #[arg(long, conflicts_with = "dry_run")]
+    #[arg(long, conflicts_with = "dry_run", value_parser = name)]
     name: Option<String>,
     /// Count by event and day what is there and what would be new, and write nothing
     #[arg(long)]
@@ -196,6 +196,19 @@ fn of_events(text: &str) -> Result<String, String> {
     })
 }
 
+/// The longest name, in characters: `replay list` has room for it.
+const LONGEST_NAME: usize = 64;
+
+/// A name that a shell, and the commands that take it, can tell from all else.
+fn name(text: &str) -> Result<String, String> {
+    let is_legal = |letter: char| letter.is_alphanumeric() || "._-".contains(letter);
+    let is_short = (1..=LONGEST_NAME).contains(&text.chars().count());
+    if is_short && text.chars().all(is_legal) && !text.starts_with('-') {
+        return Ok(text.to_owned());
+    }
+    Err(format!("a name is 1 to {LONGEST_NAME} letters, digits, dots, _ and -, and does not begin with -"))
+}
+
 /// Lines of files that are refused have no dead letter, so nothing else tells of them later.
 fn require_whole(refused: u64) -> anyhow::Result<()> {
     ensure!(refused == 0, "{refused} lines were refused, as said above; all others are counted");
@@ -213,6 +226,7 @@ async fn go_on(
     let bar = output::progress_bar(COUNTED);
     let (end, row) = replay.run(rate, |progress| show(&bar, progress), shutdown).await?;
     bar.finish_and_clear();
+    let row = report::with_state(row);
     output.print(std::slice::from_ref(&row), |rows, _| rows.iter().map(report::replayed).collect())?;
     let refused = if row.files.is_some() { u64::try_from(row.rejected).unwrap_or(0) } else { 0 };
     match end {
@@ -226,6 +240,7 @@ impl List {
     async fn run(self) -> anyhow::Result<()> {
         let mut writer = Writer::new(&self.database.database_url, "valera replay", "")?;
         let rows = replays::all(writer.connection().await?).await?;
+        let rows: Vec<_> = rows.into_iter().map(report::with_state).collect();
         self.output.print(&rows, report::replays)
     }
 }

@@ -34,7 +34,7 @@ pub use letter::{LetterLine, letter, letter_json, letter_lines};
 pub use letters::{LetterGroup, letters};
 pub use positions::{positions, positions_amiss};
 pub use rebuild::differences;
-pub use replays::{preview, replayed, replays};
+pub use replays::{preview, replayed, replays, with_state};
 pub use retries::{
     ACCEPTED, FINISHED, NOT_FOUND, NOT_PUBLISHED, OVERTAKEN, Outlook, REJECTED_AGAIN, RetryCount, RetryTally,
     WAITING, outlooks, retries,

@@ -39,6 +39,12 @@ impl Row for PreviewRow {
         &["day", "event_name", "messages", "new", "duplicate", "conflicting", "rejected", "expired"];
 }
 
+/// The row with the state that the table shows.
+#[must_use]
+pub fn with_state(row: ReplayRow) -> ReplayRow {
+    ReplayRow { status: row.state().to_owned(), ..row }
+}
+
 const REPLAYS: &[Column] = &[
     Column::Named("Replay, into"),
     Column::Name("State"),
@@ -62,9 +68,9 @@ pub fn replays(replays: &[ReplayRow], style: Style) -> String {
 fn cells(replay: &ReplayRow) -> Vec<Cell> {
     vec![
         two_lines(&replay.name, &replay.consumer),
-        match (replay.status.as_str(), replay.at_work) {
-            ("running", false) => alarming(text("interrupted")),
-            (status, _) => text(status),
+        match replay.state() {
+            interrupted @ "interrupted" => alarming(text(interrupted)),
+            state => text(state),
         },
         number(replay.first_seq),
         number(replay.last_seq),
@@ -97,12 +103,13 @@ pub fn replayed(replay: &ReplayRow) -> String {
     let all: i64 = ended.iter().map(|(count, _)| count).sum();
     let parts: Vec<_> = ended.iter().filter(|(count, _)| *count > 0).map(|(n, what)| format!("{n} {what}")).collect();
     let parts = if parts.is_empty() { "nothing".to_owned() } else { parts.join(" + ") };
-    let ReplayRow { name, status, consumer, position, last_seq, .. } = replay;
+    let ReplayRow { name, consumer, position, last_seq, .. } = replay;
+    let state = replay.state();
     let upto = match &replay.files {
         Some(_) => format!("up to line {position}"),
         None => format!("up to {position} of {last_seq}"),
     };
-    format!("{name}: {status} at {} % ({upto}); {all} messages into {consumer} = {parts}\n", done(replay))
+    format!("{name}: {state} at {} % ({upto}); {all} messages into {consumer} = {parts}\n", done(replay))
 }
 
 const PREVIEW: &[Column] = &[

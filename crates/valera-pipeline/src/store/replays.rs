@@ -93,6 +93,15 @@ impl ReplayRow {
         self.files.iter().flat_map(|files| files.iter()).map(|file| file.bytes).sum()
     }
 
+    /// As people are told: `status`, or `interrupted` where it says `running` and nobody is at it.
+    #[must_use]
+    pub fn state(&self) -> &str {
+        match (self.status.as_str(), self.at_work) {
+            ("running", false) => "interrupted",
+            (status, _) => status,
+        }
+    }
+
     /// Whether there is something left to do.
     #[must_use]
     pub fn is_open(&self) -> bool {
