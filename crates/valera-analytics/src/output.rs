@@ -110,10 +110,10 @@ pub fn complain(cause: &anyhow::Error) {
     drop(writeln!(io::stderr(), "error: {said}{remedy}"));
 }
 
-/// A line on standard error: what is going on, where no bar shows it.
+/// A line on standard error beside the result: what is going on where no bar shows it, or what may not have been meant.
 pub fn note(line: &str) {
     // As in `complain`.
-    drop(writeln!(io::stderr(), "{line}"));
+    drop(writeln!(io::stderr(), "note: {line}"));
 }
 
 /// A bar on standard error, of a length that is still to be set; nothing where that is no terminal. `counted` is what it

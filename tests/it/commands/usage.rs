@@ -72,6 +72,8 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
         (&["replay", "--into=persister", "--name="], "--name <NAME>': a name is 1 to 64 letters"),
         (&["replay", "--into=persister", "--name=two words"], "letters, digits"),
         (&["replay", "--into=persister", &format!("--name={}", "a".repeat(65))], "1 to 64"),
+        (&["export", "--out=x.ndjson.gz", "--database-url=x"], "ends in .zst"),
+        (&["export", "--out=x.ZST", "--database-url=x"], "not written as .ZST"),
         (&["export", "--out=-", "--json", "--database-url=x"], "--out -"),
         (&["completions", "cmd.exe"], "bash"),
     ] {

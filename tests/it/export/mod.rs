@@ -114,6 +114,21 @@ async fn how_much_was_exported_is_told_to_programs_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_export_that_nothing_matched_succeeds_and_remarks_on_it() {
+    let system = system_with_history().await;
+    for (part, remark) in [
+        (&["--event", "nope", "neither"][..], "no event of nope, neither is stored"),
+        (&["--from", "2030-01-01"], "no event in this period"),
+    ] {
+        let said = system.says(&[&["export", "--out", "-"], part].concat());
+        said.complaining(0, &["note: ", remark]);
+        assert_eq!(said.out, "");
+    }
+    let said = system.says(&["export", "--out", "-"]);
+    assert!(!said.err.contains("note: "), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn half_an_export_is_a_failure_and_leaves_what_stood_there() {
     let system = system_with_history().await;
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
@@ -138,5 +153,7 @@ async fn half_an_export_is_a_failure_and_leaves_what_stood_there() {
     fs::write(&key, "ab".repeat(32)).unwrap();
     let refused = system.says(&["export", "--out", text(&out), "--content-key-file", text(&key)]);
     refused.complaining(1, &["key"]);
+    // The cause comes first.
+    assert!(refused.err.split(':').nth(1).unwrap().contains("fingerprint"), "{refused:?}");
     assert_eq!(fs::read_to_string(&out).unwrap(), "kept");
 }

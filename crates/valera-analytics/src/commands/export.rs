@@ -12,9 +12,13 @@ use crate::{
 };
 use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use clap::Args;
+use clap::{
+    Args,
+    builder::{PathBufValueParser, TypedValueParser},
+};
 use serde::Serialize;
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
@@ -39,7 +43,7 @@ const EXAMPLE: &str = "A line is an event as it is stored, under a seal:
 #[command(after_help = EXAMPLE)]
 pub struct Export {
     /// The file, compressed when its name ends in .zst; - is standard output
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(of_a_form))]
     out: PathBuf,
     /// Events that occurred from here on: a local day, for example 2026-11-24, or a time
     #[arg(long, value_name = "DAY|TIME")]
@@ -57,6 +61,9 @@ pub struct Export {
     #[command(flatten)]
     content_key: ContentKeyArgs,
 }
+
+/// The end of a name whose file is compressed.
+const COMPRESSED: &str = "zst";
 
 /// What was written.
 #[derive(Debug, Serialize)]
@@ -90,6 +97,20 @@ impl FromStr for Edge {
     }
 }
 
+/// Ends of names that promise a compression which is not there; `zstd` and `ZST` are not what is looked for.
+const OTHER_FORMS: &[&str] = &["gz", "tgz", "bz2", "xz", "zip", "lz4", "7z", "zstd", "zst"];
+
+fn of_a_form(out: PathBuf) -> Result<PathBuf, String> {
+    let end = out.extension().and_then(OsStr::to_str).unwrap_or_default();
+    let is_other = end != COMPRESSED && OTHER_FORMS.iter().any(|other| end.eq_ignore_ascii_case(other));
+    if is_other {
+        return Err(format!(
+            "an export is not written as .{end}: a name that ends in .{COMPRESSED} is compressed, any other one is plain text"
+        ));
+    }
+    Ok(out)
+}
+
 impl Export {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         ensure!(
@@ -110,9 +131,9 @@ impl Export {
         };
         let write = |lines: &[u8]| Ok(tokio::task::block_in_place(|| sink.write(lines))?);
         let url = &self.database.database_url;
-        let events = export::export(url, &key, &wanted, write, watch, &shutdown).await;
-        let events = events.context("nothing was left at the place of the export, unless it is standard output")?;
+        let events = export::export(url, &key, &wanted, write, watch, &shutdown).await?;
         if events == 0 {
+            self.remark_on_nothing();
             // No byte at all would be no compressed file; an empty frame is one.
             sink.write(b"").with_context(|| format!("writing {}", self.out.display()))?;
         }
@@ -121,6 +142,16 @@ impl Export {
         let Some(bytes) = place else { return Ok(()) };
         let exported = Exported { file: self.out.display().to_string(), events, bytes };
         self.output.print(&[exported], |_, _| format!("{events} events, {bytes} bytes in {}\n", self.out.display()))
+    }
+
+    /// A period may be empty, but an event or a day that was mistyped looks the same.
+    fn remark_on_nothing(&self) {
+        let names = match self.event.as_slice() {
+            [] => String::new(),
+            names => format!(" of {}", names.join(", ")),
+        };
+        let period = if self.from.is_some() || self.to.is_some() { " in this period" } else { "" };
+        output::note(&format!("no event{names}{period} is stored: the export is empty"));
     }
 
     async fn wanted(&self) -> anyhow::Result<Wanted> {
@@ -162,7 +193,7 @@ impl Sink {
         let part = tempfile::Builder::new().prefix(&prefix).suffix(".part").tempfile_in(directory(out));
         let part = part.with_context(writing)?;
         let file = part.reopen().with_context(writing)?;
-        let is_compressed = out.extension().is_some_and(|extension| extension == "zst");
+        let is_compressed = out.extension().is_some_and(|extension| extension == COMPRESSED);
         Ok(Self { writer: BufWriter::new(Box::new(file)), is_compressed, part: Some(part) })
     }
 
