@@ -12,7 +12,7 @@ pub use delivery::DeliveryArgs;
 pub use telegram::TelegramArgs;
 
 use crate::gateway::{self, Tokens};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use std::{
     fs,
@@ -116,45 +116,14 @@ pub struct PseudonymKeysArgs {
     pseudonym_keys: Option<String>,
 }
 
-/// What a key is called where it is given: who used the option does not look for a variable.
-struct Names {
-    variable: &'static str,
-    option: &'static str,
-}
-
-impl Names {
-    fn read<T, E>(
-        &self,
-        file: Option<&Path>,
-        value: Option<&str>,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> anyhow::Result<T>
-    where
-        Result<T, E>: Context<T, E>,
-    {
-        let Self { variable, option } = self;
-        let (text, given) = match (file, value) {
-            (Some(file), _) => {
-                let given = format!("{variable}_FILE or {option}, {}", file.display());
-                (fs::read_to_string(file).with_context(|| format!("reading {given}"))?, given)
-            }
-            (None, Some(value)) => (value.to_owned(), (*variable).to_owned()),
-            (None, None) => bail!(
-                "{variable}_FILE is not set: point it, or {option}, at the key file (`up` makes one beside its data)"
-            ),
-        };
-        parse(text.trim()).context(given)
-    }
-}
-
 impl ContentKeyArgs {
     /// Reads the key.
     ///
     /// # Errors
     /// When there is none, or it is malformed.
     pub fn load(&self) -> anyhow::Result<ContentKey> {
-        const NAMES: Names = Names { variable: "VALERA_CONTENT_KEY", option: "--content-key-file" };
-        NAMES.read(self.content_key_file.as_deref(), self.content_key.as_deref(), ContentKey::from_hex)
+        let (text, given) = key("VALERA_CONTENT_KEY", self.content_key_file.as_deref(), self.content_key.as_deref())?;
+        ContentKey::from_hex(text.trim()).context(given)
     }
 }
 
@@ -164,8 +133,9 @@ impl PseudonymKeysArgs {
     /// # Errors
     /// When there is none, or one is malformed.
     pub fn load(&self) -> anyhow::Result<PseudonymKeys> {
-        const NAMES: Names = Names { variable: "VALERA_PSEUDONYM_KEYS", option: "--pseudonym-keys-file" };
-        NAMES.read(self.pseudonym_keys_file.as_deref(), self.pseudonym_keys.as_deref(), PseudonymKeys::parse)
+        let (text, given) =
+            key("VALERA_PSEUDONYM_KEYS", self.pseudonym_keys_file.as_deref(), self.pseudonym_keys.as_deref())?;
+        PseudonymKeys::parse(text.trim()).context(given)
     }
 }
 
@@ -301,4 +271,28 @@ impl ServiceArgs {
 /// What a variable holds: an empty one is an unset one, since that is how docker compose hands on what is not in `.env`.
 pub(crate) fn set(value: Option<&str>) -> Option<&str> {
     value.map(str::trim).filter(|value| !value.is_empty())
+}
+
+/// A key of events, and where it was given.
+fn key(name: &str, file: Option<&Path>, value: Option<&str>) -> anyhow::Result<(String, String)> {
+    secret(name, file, value)?.with_context(|| {
+        format!(
+            "{name}_FILE is not set: point it, or {}, at the key file (`up` makes one beside its data)",
+            option(name)
+        )
+    })
+}
+
+/// A secret, and where it was given; `None` when it was not.
+fn secret(name: &str, file: Option<&Path>, value: Option<&str>) -> anyhow::Result<Option<(String, String)>> {
+    let Some(file) = file else { return Ok(value.map(|value| (value.to_owned(), name.to_owned()))) };
+    // Whoever used the option does not look for a variable.
+    let given = format!("{name}_FILE or {}, {}", option(name), file.display());
+    let text = fs::read_to_string(file).with_context(|| format!("reading {given}"))?;
+    Ok(Some((text, given)))
+}
+
+/// The option beside the variable of a secret's file.
+fn option(name: &str) -> String {
+    format!("--{}-file", name.trim_start_matches("VALERA_").replace('_', "-").to_lowercase())
 }

@@ -2,10 +2,10 @@
 //!
 //! A channel exists once what it needs is set, so a system without any tells its own log. It connects to nothing.
 
-use super::{LanguageArgs, TelegramArgs, email::EmailArgs, set, webhook::WebhookArgs};
+use super::{LanguageArgs, TelegramArgs, email::EmailArgs, secret, set, webhook::WebhookArgs};
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use std::{fs, path::Path};
+use std::path::Path;
 use valera_pipeline::alerts::{
     delivery::{Configured, Notifier, Texts},
     digest::{self, DigestAt},
@@ -93,11 +93,7 @@ impl DeliveryArgs {
 /// A secret that need not be there; one that is there is not empty.
 pub(super) fn secret_of(name: &str, file: Option<&str>, value: Option<&str>) -> anyhow::Result<Option<String>> {
     let (file, value) = (set(file), set(value));
-    let text = match (file, value) {
-        (Some(file), _) => fs::read_to_string(file).with_context(|| format!("reading {name}_FILE {file}"))?,
-        (None, Some(value)) => value.to_owned(),
-        (None, None) => return Ok(None),
-    };
+    let Some((text, _)) = secret(name, file.map(Path::new), value)? else { return Ok(None) };
     ensure!(!text.trim().is_empty(), "{name}_FILE is an empty file");
     Ok(Some(text))
 }

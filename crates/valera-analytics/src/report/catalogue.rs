@@ -136,7 +136,7 @@ pub fn event_days(days: &[EventDay], style: Style) -> String {
     }
     let rows = days.iter().map(|day| {
         vec![
-            named(&day.event_name),
+            text(shown(&day.event_name)),
             text(&day.day.to_string()),
             number(day.accepted),
             counted(day.rejected),
@@ -162,7 +162,7 @@ pub fn tried(rows: &[Tried], style: Style) -> String {
     }
     let letters = letters_mended(rows);
     let rows = rows.iter().map(|row| {
-        let name = if row.event_name.is_empty() { table::NONE } else { &row.event_name };
+        let name = shown(&row.event_name);
         let event = if row.faults.is_empty() { text(name) } else { two_lines(name, &faults(row)) };
         vec![
             event,
@@ -178,7 +178,7 @@ pub fn tried(rows: &[Tried], style: Style) -> String {
 /// Most letters were messages of the stream too, so they are not added to those.
 fn letters_mended(rows: &[Tried]) -> String {
     let mended = rows.iter().filter(|row| row.letters_mended > 0).map(|row| {
-        let name = if row.event_name.is_empty() { table::NONE } else { &row.event_name };
+        let name = shown(&row.event_name);
         format!("dead letters that it mends: {} of {}\n", row.letters_mended, table::harmless(name))
     });
     let mended: String = mended.collect();
@@ -200,8 +200,9 @@ fn share_of(row: &Tried) -> Option<String> {
     percent(i64::try_from(row.refused).ok()?, i64::try_from(row.accepted).ok()?)
 }
 
-fn named(name: &str) -> comfy_table::Cell {
-    text(if name.is_empty() { table::NONE } else { name })
+/// The name of an event; a subject that holds no legal one has none.
+fn shown(name: &str) -> &str {
+    if name.is_empty() { table::NONE } else { name }
 }
 
 fn counted(wrong: i64) -> comfy_table::Cell {
@@ -213,7 +214,7 @@ fn share(percent: Option<String>) -> comfy_table::Cell {
 }
 
 fn named_with_state(event: &EventReport) -> comfy_table::Cell {
-    let name = if event.event_name.is_empty() { table::NONE } else { &event.event_name };
+    let name = shown(&event.event_name);
     match event.state {
         EventState::Seen => two_lines(name, "seen"),
         EventState::NeverSeen => alarming(two_lines(name, "never seen")),

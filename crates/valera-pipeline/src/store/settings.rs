@@ -47,8 +47,8 @@ impl Settings {
         let fingerprint = key.fingerprint();
         if fingerprint != self.content_key_fingerprint {
             bail!(
-                "the key of VALERA_CONTENT_KEY_FILE, or --content-key-file, has the fingerprint {fingerprint}, but this database was made with {}: \
-                 the key of content hashes is never rotated",
+                "the key of VALERA_CONTENT_KEY_FILE, or --content-key-file, has the fingerprint {fingerprint}, but this \
+                 database was made with {}: the key of content hashes is never rotated",
                 self.content_key_fingerprint
             );
         }
